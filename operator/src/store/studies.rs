@@ -1,0 +1,169 @@
+//! One row a NasJob: what of its search can't be derived from the resource, and the hash of its trainers' token.
+//!
+//! Also owns the rule that devices measure only while nobody trains: [`quiet`] and [`training`] are asked under
+//! one lock, so that two searches can't both be first.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool, Row};
+use uuid::Uuid;
+
+use super::{StoreError, time};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyRow {
+    pub job: Uuid,
+    pub generation: i64,
+    /// Names everything the result depends on.
+    pub spec_key: String,
+    /// Names everything the choice of candidates depends on.
+    pub search_key: String,
+    pub token_hash: Option<String>,
+    pub shortlist: Option<Value>,
+    /// Trainer Jobs that ended before all trials did.
+    pub attempt: i32,
+    pub outcome: Option<Value>,
+    pub started_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStudy {
+    pub job: Uuid,
+    pub namespace: String,
+    pub name: String,
+    pub generation: i64,
+    pub spec_key: String,
+    pub search_key: String,
+}
+
+pub async fn get(db: &PgPool, job: Uuid) -> Result<Option<StudyRow>, StoreError> {
+    let sql = "SELECT job, generation, spec_key, search_key, token_hash, shortlist, attempt, outcome,
+                      hz_micros(started_at) AS started_at FROM studies WHERE job = $1";
+    let row = sqlx::query(sql).bind(job).fetch_optional(db).await?;
+    row.map(|row| {
+        Ok(StudyRow {
+            job: row.try_get("job")?,
+            generation: row.try_get("generation")?,
+            spec_key: row.try_get("spec_key")?,
+            search_key: row.try_get("search_key")?,
+            token_hash: row.try_get("token_hash")?,
+            shortlist: row.try_get("shortlist")?,
+            attempt: row.try_get("attempt")?,
+            outcome: row.try_get("outcome")?,
+            started_at: time(row.try_get("started_at")?),
+        })
+    })
+    .transpose()
+}
+
+/// Starts a search, or starts it again for a changed spec. A shortlist stays while the search key does, failed
+/// trials get their tries back, and trained ones stay: what didn't change isn't done twice.
+pub async fn begin(conn: &mut PgConnection, new: &NewStudy) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO studies AS old (job, namespace, name, generation, spec_key, search_key)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (job) DO UPDATE SET
+             shortlist = CASE WHEN old.search_key = excluded.search_key THEN old.shortlist END,
+             generation = excluded.generation, spec_key = excluded.spec_key, search_key = excluded.search_key,
+             attempt = 0, pods_at = NULL, outcome = NULL, started_at = now(), finished_at = NULL",
+    )
+    .bind(new.job)
+    .bind(&new.namespace)
+    .bind(&new.name)
+    .bind(new.generation)
+    .bind(&new.spec_key)
+    .bind(&new.search_key)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("UPDATE trials SET state = 'pending', failures = 0 WHERE job = $1 AND state = 'failed'")
+        .bind(new.job)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The spec changed in something the result doesn't depend on.
+pub async fn set_generation(conn: &mut PgConnection, job: Uuid, generation: i64) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET generation = $2 WHERE job = $1")
+        .bind(job)
+        .bind(generation)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// From now on this token is the job's only one.
+pub async fn set_token(conn: &mut PgConnection, job: Uuid, hash: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET token_hash = $2 WHERE job = $1").bind(job).bind(hash).execute(conn).await?;
+    Ok(())
+}
+
+pub async fn set_shortlist(conn: &mut PgConnection, job: Uuid, shortlist: &Value) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET shortlist = $2 WHERE job = $1")
+        .bind(job)
+        .bind(shortlist)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A trainer Job ended before its trials did; the next one gets another name.
+pub async fn set_attempt(conn: &mut PgConnection, job: Uuid, attempt: i32) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET attempt = $2 WHERE job = $1").bind(job).bind(attempt).execute(conn).await?;
+    Ok(())
+}
+
+/// Writes the result down, stops what is left of the training and takes its token's right away.
+pub async fn finish(conn: &mut PgConnection, job: Uuid, outcome: &Value) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE studies SET outcome = $2, finished_at = now(), token_hash = NULL, pods_at = NULL WHERE job = $1",
+    )
+    .bind(job)
+    .bind(outcome)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("UPDATE trials SET state = 'cancelled' WHERE job = $1 AND state IN ('pending', 'running')")
+        .bind(job)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The job a trainer's token belongs to.
+pub async fn job_of_token(db: &PgPool, hash: &str) -> Result<Option<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT job FROM studies WHERE token_hash = $1").bind(hash).fetch_optional(db).await?)
+}
+
+/// Until the transaction ends nobody else starts to measure or to train.
+pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('haizen measure or train'))").execute(conn).await?;
+    Ok(())
+}
+
+/// Which job trains now, `namespace/name`: a worker holds a lease, or its pods are about to start.
+pub async fn training(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT s.namespace || '/' || s.name FROM studies s WHERE EXISTS (
+                   SELECT 1 FROM trials t WHERE t.job = s.job AND (
+                       (t.state = 'running' AND t.lease_expires_at > now())
+                       OR (t.state = 'pending' AND s.pods_at > now() - interval '2 minutes')))
+               ORDER BY 1 LIMIT 1";
+    Ok(sqlx::query_scalar(sql).fetch_optional(conn).await?)
+}
+
+/// No device is asked to measure anything.
+pub async fn quiet(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    let sql = "SELECT NOT EXISTS (SELECT 1 FROM profile_requests WHERE state = 'open' AND deadline > now())";
+    Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
+}
+
+/// The trainer pods of this job are asked for now.
+pub async fn set_pods(conn: &mut PgConnection, job: Uuid) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET pods_at = now() WHERE job = $1").bind(job).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets the searches of all other jobs: their resources are gone.
+pub async fn retain(db: &PgPool, jobs: &[Uuid]) -> Result<u64, StoreError> {
+    let done = sqlx::query("DELETE FROM studies WHERE job <> ALL($1)").bind(jobs).execute(db).await?;
+    Ok(done.rows_affected())
+}
