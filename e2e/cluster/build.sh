@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [--bin FOLDER] COMPONENT...: builds the playground's programs from Go modules, each once, and
-# links them in FOLDER (default target/cluster/bin). Components: kubernetes kubectl helm coredns provisioner pause.
+# links them in FOLDER (default target/cluster/bin). Components: kubernetes kubectl helm
+# coredns provisioner pause, and system: the image of the system pods, made of the last three.
 # A finished build lies in the cache under the hash of its go.mod and go.sum; it is made in a temporary
 # folder and renamed, so that an interrupted build never counts.
 set -euo pipefail
@@ -48,6 +49,11 @@ module_of() {
 }
 
 inputs_hash() {
+  if [[ $1 == system ]]; then
+    cat <(inputs_hash coredns) <(inputs_hash provisioner) <(inputs_hash pause) "$here/system.Containerfile" |
+      sha256sum | cut -c1-12
+    return
+  fi
   (
     shopt -s nullglob
     cd "$here/$(module_of "$1")"
@@ -77,6 +83,22 @@ make_pause() {
   cc -Os -Wall -static -DVERSION=haizen -o "$1/pause" "$source"
   strip "$1/pause"
 }
+
+make_system() {
+  local part
+  for part in coredns provisioner pause; do
+    provide_part "$part" "$1"
+  done
+  say "making the image of the system pods"
+  cp /bin/busybox "$here/system.Containerfile" "$1/"
+  "$here/../../images/buildah.sh" bud --quiet --tag localhost/haizen/system:playground \
+    --file "$1/system.Containerfile" "$1" >/dev/null
+  "$here/../../images/buildah.sh" push --quiet localhost/haizen/system:playground \
+    "docker-archive:$1/system.tar:localhost/haizen/system:playground"
+  find "$1" -type f ! -name system.tar -delete
+}
+
+provide_part() { cp "$cache/$1-$(inputs_hash "$1")"/* "$2/"; }
 
 # compile FOLDER MODULE WHAT PACKAGE...
 compile() {

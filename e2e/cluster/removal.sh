@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+# Taking the cluster away without a trace: processes, mounts, network, files, settings, each only if it is ours.
+
+remove_everything() {
+  end_processes
+  remove_shim_sockets
+  unmount_everything
+  remove_network
+  restore_sysctls
+  # Whatever is still mounted below must survive this.
+  rm -rf --one-file-system "$state" "$run"
+  remove_cgroups
+  remove_cni_results
+}
+
+# From below upwards, until none is left; a mount that will not go stops the removal of files.
+unmount_everything() {
+  local round
+  for round in {1..10}; do
+    mapfile -t mounts < <(awk '{print $5}' /proc/self/mountinfo | grep -E "^($state|$run)/" | sort -r)
+    ((${#mounts[@]})) || return 0
+    umount -l "${mounts[@]}" 2>/dev/null || true
+  done
+  die "these mounts do not go: ${mounts[*]}"
+}
+
+# containerd keeps the sockets of its shims in one place, whatever its configuration says.
+remove_shim_sockets() {
+  local address
+  for address in "$run"/containerd/io.containerd.runtime.v2.task/k8s.io/*/address; do
+    [[ -f $address ]] || continue
+    rm -f "$(sed 's#^unix://##' "$address")"
+  done
+  rmdir /run/containerd/s /run/containerd 2>/dev/null || true
+}
+
+remove_cgroups() {
+  local folder
+  for folder in $(our_cgroups); do
+    find "$folder" -depth -type d -exec rmdir {} +
+  done
+}
+
+remove_cni_results() {
+  rm -f /var/lib/cni/results/"$name"-*
+  rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
+}
+
+# Kubelet sets these for the whole machine.
+sysctls=(vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes)
+
+remember_sysctls() {
+  [[ -f $state/sysctls ]] || sysctl "${sysctls[@]}" >"$state/sysctls" 2>/dev/null || true
+}
+
+restore_sysctls() {
+  [[ ! -f $state/sysctls ]] || sysctl -q -p "$state/sysctls" 2>/dev/null || true
+}
