@@ -76,20 +76,38 @@ impl FromStr for Duration {
 }
 
 impl fmt::Display for Duration {
+    /// Below a second in one unit with decimals (`18.02ms`), above it joined (`1h30m`) or in seconds (`1.5s`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut micros = self.as_micros();
-        if micros == 0 {
-            return f.write_str("0s");
+        let micros = self.as_micros();
+        match micros {
+            0 => f.write_str("0s"),
+            1..1_000 => write!(f, "{micros}us"),
+            1_000..1_000_000 => decimals(f, micros, 1_000, "ms"),
+            _ if !micros.is_multiple_of(1_000_000) => decimals(f, micros, 1_000_000, "s"),
+            _ => joined(f, micros),
         }
-        for (unit, factor) in UNITS {
-            let count = micros / factor;
-            if count > 0 {
-                write!(f, "{count}{unit}")?;
-                micros %= factor;
-            }
-        }
-        Ok(())
     }
+}
+
+/// `micros / unit` exactly, without trailing zeros.
+fn decimals(f: &mut fmt::Formatter<'_>, micros: u64, unit: u64, name: &str) -> fmt::Result {
+    let digits = unit.ilog10() as usize;
+    let fraction = format!("{:0digits$}", micros % unit);
+    match fraction.trim_end_matches('0') {
+        "" => write!(f, "{}{name}", micros / unit),
+        fraction => write!(f, "{}.{fraction}{name}", micros / unit),
+    }
+}
+
+fn joined(f: &mut fmt::Formatter<'_>, mut micros: u64) -> fmt::Result {
+    for (unit, factor) in UNITS {
+        let count = micros / factor;
+        if count > 0 {
+            write!(f, "{count}{unit}")?;
+            micros %= factor;
+        }
+    }
+    Ok(())
 }
 
 textual!(
@@ -113,6 +131,12 @@ mod tests {
         for text in ["", "20", "ms", "-1s", "1x", "1s x", "99999999999d", "NaNs", "1.2.3s"] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn prints_what_people_read() {
+        let texts = [18_020, 250, 2_000, 1_500_000, 5_400_000_000].map(|m| Duration::from_micros(m).to_string());
+        assert_eq!(texts, ["18.02ms", "250us", "2ms", "1.5s", "1h30m"]);
     }
 
     proptest! {

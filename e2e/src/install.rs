@@ -1,0 +1,75 @@
+//! The chart on the cluster, and namespaces off it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams};
+
+use crate::lab::Lab;
+use crate::wait::{Look, until};
+
+/// Name of the Helm release: it gives the Services their names.
+const RELEASE: &str = "haizen";
+
+impl Lab {
+    /// Installs or upgrades the release with its default values, and waits until the operator is ready.
+    pub async fn install(&self) -> Result<()> {
+        let tag = format!("image.tag={}", image_tag());
+        let registry = format!("image.registry={}", image_registry());
+        let args = ["upgrade", "--install", RELEASE, "charts/haizen", "-n", &self.namespace, "--create-namespace"];
+        let values = ["--set", &tag, "--set", &registry, "--wait", "--timeout", "5m"];
+        self.tool("helm", &[&args[..], &values[..]].concat()).await?;
+        self.await_ready(Duration::from_secs(120)).await
+    }
+
+    /// Removes the release and the namespace of its devices; other namespaces are left alone.
+    pub async fn uninstall(&self, devices: &str) -> Result<()> {
+        let limit = Duration::from_secs(180);
+        self.delete_namespace(devices, limit).await?;
+        self.tool("helm", &["uninstall", RELEASE, "-n", &self.namespace, "--ignore-not-found", "--wait"]).await?;
+        self.delete_namespace(&self.namespace, limit).await
+    }
+
+    pub async fn await_ready(&self, limit: Duration) -> Result<()> {
+        until("the operator to be ready", limit, async || {
+            self.operator_text("/readyz").await?;
+            Ok(Look::Done(()))
+        })
+        .await
+    }
+
+    /// Reference of one of our images.
+    pub fn image(&self, component: &str) -> String {
+        format!("{}/haizen/{component}:{}", image_registry(), image_tag())
+    }
+
+    pub(crate) async fn device_password(&self) -> Result<String> {
+        let secret = Api::<Secret>::namespaced(self.client.clone(), &self.namespace).get("haizen-mqtt").await?;
+        let password = secret.data.unwrap_or_default().remove("device-password");
+        Ok(String::from_utf8(password.context("the secret haizen-mqtt has no device-password")?.0)?)
+    }
+
+    /// Deletes a namespace and waits until it is gone; one that isn't there is fine.
+    pub async fn delete_namespace(&self, name: &str, limit: Duration) -> Result<()> {
+        let spaces = Api::<Namespace>::all(self.client.clone());
+        if spaces.get_opt(name).await?.is_some() {
+            spaces.delete(name, &DeleteParams::background()).await?;
+        }
+        until("the namespace to be gone", limit, async || {
+            Ok(match spaces.get_opt(name).await? {
+                None => Look::Done(()),
+                Some(_) => Look::Not(format!("{name} is still there")),
+            })
+        })
+        .await
+    }
+}
+
+fn image_registry() -> String {
+    std::env::var("REGISTRY").unwrap_or_else(|_| "localhost".to_owned())
+}
+
+fn image_tag() -> String {
+    std::env::var("HAIZEN_TAG").unwrap_or_else(|_| "dev".to_owned())
+}
