@@ -1,6 +1,5 @@
 //! One screen that redraws on a terminal; a line per change elsewhere.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -149,8 +148,7 @@ fn rollout_line(status: &EdgePipelineStatus) -> String {
     );
     for (count, what) in [(devices.failed, "failed"), (devices.unreachable, "unreachable")] {
         if count > 0 {
-            // Writing to a String can't fail.
-            drop(write!(line, ", {count} {what}"));
+            line.push_str(&format!(", {count} {what}"));
         }
     }
     line
