@@ -1,0 +1,4 @@
+//! One folder a kind; each exposes `run`, which ends when the shutdown token is cancelled.
+
+pub mod edgepipeline;
+pub mod nasjob;

@@ -1,0 +1,10 @@
+//! The only MQTT code of the operator. One task polls the connection; everybody else talks to it by channels and
+//! never waits for the broker.
+
+mod connection;
+mod deliveries;
+mod publisher;
+
+pub use connection::{ConnectError, Connection, Session};
+pub use deliveries::{Delivery, Deliveries};
+pub use publisher::{PublishError, Publisher};
