@@ -68,8 +68,12 @@ capabilities: {drop: [ALL]}
 {{- if and (not .Values.postgres.enabled) .Values.postgres.existingSecret -}}{{ .Values.postgres.existingSecret }}{{- else -}}{{ include "haizen.postgres.name" . }}{{- end -}}
 {{- end }}
 
-{{- define "haizen.mqtt.url" -}}
-{{- if .Values.mqtt.enabled -}}mqtt://{{ include "haizen.mqtt.name" . }}.{{ .Release.Namespace }}.svc:{{ .Values.mqtt.service.port }}{{- else -}}{{ .Values.mqtt.url }}{{- end -}}
+{{- define "haizen.mqtt.host" -}}
+{{- if .Values.mqtt.enabled -}}{{ include "haizen.mqtt.name" . }}.{{ .Release.Namespace }}.svc{{- else -}}{{ .Values.mqtt.host }}{{- end -}}
+{{- end }}
+
+{{- define "haizen.mqtt.port" -}}
+{{- ternary .Values.mqtt.service.port .Values.mqtt.port .Values.mqtt.enabled -}}
 {{- end }}
 
 {{- define "haizen.mqtt.secret" -}}
