@@ -1,0 +1,46 @@
+# What a developer runs. The logic is in the scripts; `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup native cluster cluster-down images check test demo demo-down
+
+# Cargo needs libtorch and ONNX Runtime; `source e2e/env.sh` says the same to a shell.
+HAIZEN_CACHE ?= $(HOME)/.cache/haizen
+export HAIZEN_CACHE
+export LIBTORCH := $(HAIZEN_CACHE)/native/libtorch-2.13.0
+export ORT_DYLIB_PATH := $(HAIZEN_CACHE)/native/onnxruntime-1.32.0/libonnxruntime.so
+export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: ## Install the Debian packages that are missing (needs root); starts no service
+	@e2e/cluster/setup.sh
+
+native: ## Fetch libtorch and ONNX Runtime into the cache folder
+	@images/fetch-native.sh
+
+cluster: ## Bring up a cluster: HAIZEN_KUBECONFIG, else k3s, else Kubernetes built here
+	@e2e/cluster/up.sh
+
+cluster-down: ## Take away the cluster that `make cluster` brought up
+	@e2e/cluster/down.sh
+
+images: ## Build the images and bring them to the cluster
+	@images/build.sh
+
+check: native ## Formatting, lints, and the project's own rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --profile fast -- --deny warnings
+	cargo run --quiet --profile fast -p xtask -- check
+	shellcheck --external-sources --source-path=SCRIPTDIR e2e/cluster/*.sh images/*.sh
+
+test: setup native ## Every test, the end-to-end ones on a real cluster included
+	cargo test --workspace --profile fast --exclude e2e
+	@$(MAKE) --no-print-directory cluster images
+	cargo test --profile fast -p e2e
+
+demo: setup native cluster images ## The whole story on a real cluster, live
+	cargo run --quiet --profile fast -p e2e --bin demo
+
+demo-down: ## Remove what `make demo` installed
+	cargo run --quiet --profile fast -p e2e --bin demo -- down
