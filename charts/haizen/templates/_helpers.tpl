@@ -69,11 +69,11 @@ capabilities: {drop: [ALL]}
 {{- end }}
 
 {{- define "haizen.mqtt.host" -}}
-{{- if .Values.mqtt.enabled -}}{{ include "haizen.mqtt.name" . }}.{{ .Release.Namespace }}.svc{{- else -}}{{ .Values.mqtt.host }}{{- end -}}
+{{- if .Values.mqtt.enabled -}}{{ include "haizen.mqtt.name" . }}.{{ .Release.Namespace }}.svc{{- else -}}{{ regexReplaceAll ":[0-9]+$" (urlParse .Values.mqtt.url).host "" }}{{- end -}}
 {{- end }}
 
 {{- define "haizen.mqtt.port" -}}
-{{- ternary .Values.mqtt.service.port .Values.mqtt.port .Values.mqtt.enabled -}}
+{{- if .Values.mqtt.enabled -}}{{ .Values.mqtt.service.port }}{{- else -}}{{ regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .Values.mqtt.url).host) | default "1883" }}{{- end -}}
 {{- end }}
 
 {{- define "haizen.mqtt.secret" -}}
