@@ -28,7 +28,7 @@ pub struct Rollout {
     pub state: RolloutState,
     /// Why it failed; set once.
     pub failure: Option<Failure>,
-    /// When a device or wave last got further; the start at first.
+    /// From when the deadline counts when no device or wave got further since: the start, or the end of a hold.
     pub progress_at: Timestamp,
     /// Since when the user holds it.
     pub paused_at: Option<Timestamp>,
@@ -40,7 +40,7 @@ pub enum RolloutState {
     Running,
     /// Every wave passed; devices that come later get the revision at once.
     Complete,
-    /// A gate failed; touched devices are on their way back.
+    /// A gate failed; devices that were offered the revision are on their way back.
     RollingBack,
     /// Nothing is under way any more: all that could go back went back.
     RolledBack,
@@ -51,7 +51,7 @@ pub enum RolloutState {
 /// Why a rollout failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// CamelCase: GateFailed or ProgressDeadlineExceeded.
+    /// CamelCase, for instance GateFailed.
     pub reason: String,
     pub message: String,
 }
@@ -82,6 +82,8 @@ pub struct Device {
     /// Matched, owned by this pipeline, and there is content for its class.
     pub member: bool,
     pub online: bool,
+    /// Since when it is online, or not.
+    pub since: Timestamp,
     /// Last sign of life, by the operator's clock.
     pub seen_at: Timestamp,
     /// Already healthy on the revision, and its desired document says so too.
@@ -100,8 +102,10 @@ pub struct Row {
     pub state: DeviceState,
     /// Offers so far.
     pub attempt: u32,
-    /// When the last document of this rollout was written for it.
+    /// When the last document of this rollout was written for it; none when that one was taken back.
     pub offered_at: Option<Timestamp>,
+    /// When it came to a state that is no step on the way.
+    pub finished_at: Option<Timestamp>,
     /// CamelCase reason of a bad end.
     pub code: Option<String>,
     pub message: Option<String>,
