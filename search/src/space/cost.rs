@@ -9,9 +9,9 @@ use super::layer::Layer;
 /// Bytes of one number: files and activations are 32-bit floats.
 const FLOAT: u64 = 4;
 /// Upper bound of what a layer adds to an ONNX file beside its numbers: node, names, shapes.
-const LAYER_OVERHEAD: u64 = 512;
+const LAYER_OVERHEAD: u64 = 400;
 /// Upper bound of the rest of an ONNX file.
-const FILE_OVERHEAD: u64 = 2048;
+const FILE_OVERHEAD: u64 = 1024;
 
 /// Costs that are computed, not measured; batch normalisation counts as folded, as in the exported file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
