@@ -1,0 +1,7 @@
+//! The agent of one device: takes desired documents, keeps models, runs the graph, measures and reports.
+//!
+//! `agent` decides and does no I/O; everything else performs what it decides.
+
+pub mod agent;
+pub mod outbox;
+pub mod io;
