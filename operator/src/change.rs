@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn wakes_once_for_many_and_never_for_others() {
         let changes = Changes::new();
         let stream = changes.subscribe(&[Change::Ack, Change::Broker]);

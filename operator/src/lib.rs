@@ -10,6 +10,7 @@ pub mod context;
 pub mod controllers;
 pub mod events;
 pub mod health;
+pub mod ingest;
 pub mod leader;
 pub mod metrics;
 pub mod mqtt;

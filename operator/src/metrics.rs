@@ -31,6 +31,8 @@ pub enum Outcome {
 pub enum Sample {
     stored,
     duplicate,
+    /// Refused with its message, counted once a message.
+    dropped,
 }
 
 /// Why a message of a device was dropped.

@@ -15,6 +15,8 @@ pub struct Delivery {
     pub topic: String,
     pub payload: Bytes,
     pub received: Instant,
+    /// Kept by the broker from earlier: says nothing of whether its sender is there now.
+    pub retained: bool,
     publish: Publish,
     /// The connection it came on: packet ids mean nothing on another one.
     connection: u64,
@@ -26,6 +28,7 @@ impl Delivery {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
             payload: publish.payload.clone(),
             received: Instant::now(),
+            retained: publish.retain,
             publish: Publish { payload: Bytes::new(), ..publish },
             connection,
         }

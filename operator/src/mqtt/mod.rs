@@ -4,6 +4,8 @@
 mod connection;
 mod deliveries;
 mod publisher;
+#[cfg(test)]
+pub mod testing;
 
 pub use connection::{ConnectError, Connection, Session};
 pub use deliveries::{Delivery, Deliveries};

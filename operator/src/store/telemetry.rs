@@ -8,7 +8,7 @@ use std::str::FromStr as _;
 use protocol::id::{BootId, DeviceId, SiteId, StreamId};
 use protocol::telemetry::Batch;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Executor as _, PgConnection, PgPool};
 
 use super::StoreError;
 
@@ -144,7 +144,7 @@ pub async fn make_partitions(db: &PgPool, today: jiff::civil::Date) -> Result<()
              ALTER TABLE telemetry ATTACH PARTITION {name} FOR VALUES FROM ('{day}Z') TO ('{next}Z')"
         );
         let mut tx = db.begin().await?;
-        sqlx::raw_sql(&sql).execute(&mut *tx).await?;
+        tx.execute(sql.as_str()).await?;
         tx.commit().await?;
         tracing::info!(partition = name, "made a partition of telemetry");
     }
@@ -158,7 +158,7 @@ pub async fn drop_old(db: &PgPool, today: jiff::civil::Date, days: u32) -> Resul
         WHERE isleaf AND relid::regclass::text ~ '^telemetry_[0-9]{8}$' AND relid::regclass::text < $1";
     let old: Vec<String> = sqlx::query_scalar(sql).bind(oldest).fetch_all(db).await?;
     for name in old {
-        sqlx::raw_sql(&format!("DROP TABLE {name}")).execute(db).await?;
+        db.execute(format!("DROP TABLE {name}").as_str()).await?;
         tracing::info!(partition = name, "dropped an old partition of telemetry");
     }
     let sql = "DELETE FROM telemetry_default WHERE received < now() - $1 * interval '1 day'";
@@ -244,4 +244,52 @@ struct Updated {
     contiguous: i64,
     inserted: i64,
     repeated: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::store::testing::database;
+
+    fn sample(seq: u64, at: &str) -> Incoming {
+        let t = at.parse::<jiff::Timestamp>().unwrap().as_microsecond();
+        let sample = protocol::telemetry::Sample { seq, t, value: serde_json::json!(seq) };
+        Incoming {
+            site: "s1".parse().unwrap(),
+            stream: "dishes".parse().unwrap(),
+            batch: Batch {
+                version: 1,
+                device: "d1".parse().unwrap(),
+                boot_id: BootId(uuid::Uuid::nil()),
+                samples: vec![sample],
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn days_get_their_partitions_and_old_ones_go() {
+        let db = database().await;
+        let mut conn = db.pool.acquire().await.unwrap();
+        let of = async |table: &str| -> i64 {
+            sqlx::query_scalar(&format!("SELECT count(*) FROM {table}")).fetch_one(&db.pool).await.unwrap()
+        };
+        let early = [sample(1, "2026-11-24T10:00:00Z"), sample(2, "1970-01-01T00:00:07Z")];
+        insert(&mut conn, &early).await.unwrap();
+        assert_eq!(of("telemetry_default").await, 2);
+        let today = date(2026, 11, 24);
+        make_partitions(&db.pool, today).await.unwrap();
+        make_partitions(&db.pool, today).await.unwrap();
+        assert_eq!((of("telemetry_20261124").await, of("telemetry_default").await), (1, 1));
+        // A number that is stored stays a duplicate, whatever time it claims.
+        let again = [sample(1, "2026-11-25T10:00:00Z"), sample(3, "2026-11-27T23:59:59.999999Z")];
+        let stored = insert(&mut conn, &again).await.unwrap();
+        assert_eq!((stored[0].stored, stored[0].duplicates, stored[0].contiguous), (1, 1, 3));
+        assert_eq!(of("telemetry_20261127").await, 1);
+        drop_old(&db.pool, date(2026, 11, 27), 2).await.unwrap();
+        assert_eq!((of("telemetry").await, summary(&db.pool).await.unwrap().stored), (2, 3));
+        // Also after its row is gone.
+        assert_eq!(insert(&mut conn, &again).await.unwrap()[0].duplicates, 2);
+    }
 }
