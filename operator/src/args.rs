@@ -58,6 +58,9 @@ pub struct Config {
     /// Image of the trainer where a NasJob names none.
     #[arg(long, env = "HAIZEN_TRAINER_IMAGE", default_value = "haizen/trainer:latest")]
     pub trainer_image: String,
+    /// Devices that measure at the same time. One by default: devices that share a host would disturb each other.
+    #[arg(long, env = "HAIZEN_PROFILE_CONCURRENCY", default_value_t = 1)]
+    pub profile_concurrency: usize,
     /// A device that was silent for this many seconds counts as offline, whatever its presence says.
     #[arg(long, env = "HAIZEN_DEVICE_SILENCE", default_value_t = 180)]
     pub device_silence: u64,

@@ -1,6 +1,6 @@
 //! One row a NasJob: what of its search can't be derived from the resource, and the hash of its trainers' token.
 //!
-//! Also owns the rule that devices measure only while nobody trains: [`quiet`] and [`training`] are asked under
+//! Also owns the rule that devices measure only while nobody trains: [`measuring`] and [`training`] are asked under
 //! one lock, so that two searches can't both be first.
 
 use jiff::Timestamp;
@@ -98,7 +98,7 @@ pub async fn set_token(conn: &mut PgConnection, job: Uuid, hash: &str) -> Result
     Ok(())
 }
 
-pub async fn set_shortlist(conn: &mut PgConnection, job: Uuid, shortlist: &Value) -> Result<(), StoreError> {
+pub async fn set_shortlist(conn: &mut PgConnection, job: Uuid, shortlist: Option<&Value>) -> Result<(), StoreError> {
     sqlx::query("UPDATE studies SET shortlist = $2 WHERE job = $1")
         .bind(job)
         .bind(shortlist)
@@ -140,20 +140,27 @@ pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Which job trains now, `namespace/name`: a worker holds a lease, or its pods are about to start.
-pub async fn training(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT s.namespace || '/' || s.name FROM studies s WHERE EXISTS (
+/// Which job other than `asking` trains now, `namespace/name`: a worker holds a lease, or its pods are about to
+/// start. A job never waits for itself: its own stages follow each other.
+pub async fn training(conn: &mut PgConnection, asking: Uuid) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT s.namespace || '/' || s.name FROM studies s WHERE s.job <> $1 AND EXISTS (
                    SELECT 1 FROM trials t WHERE t.job = s.job AND (
                        (t.state = 'running' AND t.lease_expires_at > now())
                        OR (t.state = 'pending' AND s.pods_at > now() - interval '2 minutes')))
                ORDER BY 1 LIMIT 1";
-    Ok(sqlx::query_scalar(sql).fetch_optional(conn).await?)
+    Ok(sqlx::query_scalar(sql).bind(asking).fetch_optional(conn).await?)
 }
 
-/// No device is asked to measure anything.
-pub async fn quiet(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    let sql = "SELECT NOT EXISTS (SELECT 1 FROM profile_requests WHERE state = 'open' AND deadline > now())";
-    Ok(sqlx::query_scalar(sql).fetch_one(conn).await?)
+/// How many devices are measuring.
+pub async fn measuring(conn: &mut PgConnection) -> Result<usize, StoreError> {
+    let sql = "SELECT count(*) FROM profile_requests WHERE state = 'open' AND deadline > now()";
+    let count: i64 = sqlx::query_scalar(sql).fetch_one(conn).await?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// The one clock of all that happens here.
+pub async fn now(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
+    Ok(time(sqlx::query_scalar("SELECT hz_micros(clock_timestamp())").fetch_one(conn).await?))
 }
 
 /// The trainer pods of this job are asked for now.
@@ -162,8 +169,9 @@ pub async fn set_pods(conn: &mut PgConnection, job: Uuid) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Forgets the searches of all other jobs: their resources are gone.
-pub async fn retain(db: &PgPool, jobs: &[Uuid]) -> Result<u64, StoreError> {
-    let done = sqlx::query("DELETE FROM studies WHERE job <> ALL($1)").bind(jobs).execute(db).await?;
+/// Forgets the searches of all other jobs (of the namespace, if only one is watched): their resources are gone.
+pub async fn retain(db: &PgPool, jobs: &[Uuid], namespace: Option<&str>) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM studies WHERE job <> ALL($1) AND ($2::text IS NULL OR namespace = $2)";
+    let done = sqlx::query(sql).bind(jobs).bind(namespace).execute(db).await?;
     Ok(done.rows_affected())
 }
