@@ -32,7 +32,7 @@ check: native ## Formatting, lints, and the project's own rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile fast -- --deny warnings
 	cargo run --quiet --profile fast -p xtask -- check
-	shellcheck --external-sources --source-path=SCRIPTDIR e2e/cluster/*.sh images/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images -name '*.sh' -perm -u+x)
 
 test: setup native ## Every test, the end-to-end ones on a real cluster included
 	cargo test --workspace --profile fast --exclude e2e

@@ -45,6 +45,7 @@ compile() {
   done
   ((${#packages[@]})) || return 0
   "$images_dir/fetch-native.sh"
+  # shellcheck source=../e2e/env.sh
   . "$repo/e2e/env.sh"
   say "building the programs of the images (some minutes the first time)"
   (cd "$repo" && cargo build --quiet --profile fast "${packages[@]}")

@@ -38,7 +38,7 @@ place() {
 # Big files that only change with their version are named by size and time, the rest by content.
 inputs_hash() {
   (
-    cd "$context/$1"
+    cd "$context/$1" || exit
     echo "$base"
     cat "$images_dir/$1/Containerfile"
     find . -type f -size +1M ! -path './bin/*' -printf '%p %s %t\n' | sort

@@ -44,12 +44,17 @@ start_system_pods() {
   sed -e "s#@DNS_ADDRESS@#$dns_address#; s#@IMAGE@#$system_image#; s#@VOLUMES@#$state/volumes#" \
     "$here"/manifests/*.yaml | kubectl apply --server-side --force-conflicts -f - >/dev/null
   wait_for 60 "the node" kubelet node_is_ready
-  wait_for 60 "cluster DNS" kubelet deployment_is_ready coredns
+  wait_for 60 "cluster DNS" kubelet dns_answers
   wait_for 60 "the storage provisioner" kubelet deployment_is_ready local-path-provisioner
 }
 
 node_is_ready() {
   [[ $(kubectl get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}') == True ]]
+}
+
+# Asked, not read from the pod's status, which is stale for a while after a restart.
+dns_answers() {
+  timeout 1 busybox nslookup -type=a kubernetes.default.svc.cluster.local "$dns_address" | grep -q "$api_service_address"
 }
 
 deployment_is_ready() {

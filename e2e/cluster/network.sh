@@ -36,7 +36,13 @@ remove_network() {
     umount "/run/netns/$name" 2>/dev/null || true
     rm -f "/run/netns/$name"
   fi
+  # `ip netns add` mounts this folder upon itself; with nothing left in it nobody needs that.
+  if is_empty /run/netns; then
+    umount /run/netns 2>/dev/null || true
+  fi
 }
+
+is_empty() { [[ -d $1 && -z $(ls -A "$1") ]]; }
 
 refuse_taken_subnet() {
   local taken

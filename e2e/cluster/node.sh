@@ -3,10 +3,17 @@
 
 write_node_config() {
   mkdir -p "$etc/cni"
-  containerd_config >"$etc/containerd.toml"
-  cni_config >"$etc/cni/10-$name.conflist"
-  kubelet_config >"$etc/kubelet.yaml"
-  proxy_config >"$etc/proxy.yaml"
+  write containerd_config containerd.toml
+  write cni_config "cni/10-$name.conflist"
+  write kubelet_config kubelet.yaml
+  write proxy_config proxy.yaml
+}
+
+# Whole and only if it differs: containerd reads its network's file the moment it changes, and a pod that
+# starts just then with half of it would keep its name reserved for ever.
+write() {
+  "$1" >"$etc/new"
+  cmp -s "$etc/new" "$etc/$2" || mv "$etc/new" "$etc/$2"
 }
 
 containerd_config() {
@@ -31,6 +38,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
+      Root = "$run/runc"
 E
 }
 

@@ -47,10 +47,10 @@ client() {
   certificate "$1" "$2" clientAuth
   local config=("$bin/kubectl" config --kubeconfig "$kubeconfigs/$1")
   {
-    "${config[@]}" set-cluster $name --server "https://$node_address:6443" \
+    "${config[@]}" set-cluster "$name" --server "https://$node_address:6443" \
       --certificate-authority "$pki/ca.crt" --embed-certs
     "${config[@]}" set-credentials "$1" --client-certificate "$pki/$1.crt" --client-key "$pki/$1.key" --embed-certs
-    "${config[@]}" set-context $name --cluster $name --user "$1"
-    "${config[@]}" use-context $name
+    "${config[@]}" set-context "$name" --cluster "$name" --user "$1"
+    "${config[@]}" use-context "$name"
   } >/dev/null
 }

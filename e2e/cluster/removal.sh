@@ -24,12 +24,12 @@ unmount_everything() {
   die "these mounts do not go: ${mounts[*]}"
 }
 
-# containerd keeps the sockets of its shims in one place, whatever its configuration says.
+# containerd keeps the sockets of its shims in one place, whatever its configuration says; those on which
+# nobody listens any more are litter.
 remove_shim_sockets() {
-  local address
-  for address in "$run"/containerd/io.containerd.runtime.v2.task/k8s.io/*/address; do
-    [[ -f $address ]] || continue
-    rm -f "$(sed 's#^unix://##' "$address")"
+  local socket
+  for socket in /run/containerd/s/*; do
+    [[ ! -S $socket ]] || grep -qF "$socket" /proc/net/unix || rm -f "$socket"
   done
   rmdir /run/containerd/s /run/containerd 2>/dev/null || true
 }
@@ -41,8 +41,9 @@ remove_cgroups() {
   done
 }
 
+# The network plugins' notes, in one place for everybody; each names the sandbox it was for.
 remove_cni_results() {
-  rm -f /var/lib/cni/results/"$name"-*
+  grep -lsF "\"$run/" /var/lib/cni/results/* | xargs -r rm -f || true
   rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
 }
 

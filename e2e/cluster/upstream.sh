@@ -65,7 +65,9 @@ start_everything() {
   if ! any_running "${components[@]}"; then
     # Nothing of ours runs: whatever an interrupted run or an earlier boot left half-alive goes first.
     end_processes
+    remove_shim_sockets
     unmount_everything
+    remove_cni_results
     remove_network
     rm -rf "$run"
   fi
@@ -85,7 +87,8 @@ start_everything() {
 refuse_other_kubelet() {
   local pid
   for pid in $(pgrep -x kubelet; pgrep -x k3s-server); do
-    is_ours "$pid" || die "this machine already runs a kubelet (process $pid): set HAIZEN_KUBECONFIG to its cluster"
+    # One that is just dying has no program any more.
+    [[ -z $(readlink "/proc/$pid/exe" 2>/dev/null) ]] || is_ours "$pid" || die "this machine already runs a kubelet (process $pid): set HAIZEN_KUBECONFIG to its cluster"
   done
 }
 
