@@ -36,9 +36,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Everything that was offered the revision goes back, as fast as the sites' limit allows.
+    /// Everything that was offered the revision goes back, as fast as the sites' limit allows; also what left and
+    /// came again after the end.
     pub(super) fn roll_back(&mut self) {
-        if self.rollout.state != RolloutState::RollingBack {
+        if !matches!(
+            self.rollout.state,
+            RolloutState::RollingBack | RolloutState::RolledBack
+        ) {
             return;
         }
         // A rollback that takes longer than the deadline is worse than two devices of a site at once.
@@ -46,7 +50,11 @@ impl<'a> Draft<'a> {
         let (mut held, mut slots) = (false, self.slots());
         for id in self.ids(|_, row| row.was_offered() && !is_rolled(row.state)) {
             let Some(state) = self.state_of(id) else { continue };
-            if late || state.is_under_way() || self.site_of(id).is_some_and(|site| slots.take(site)) {
+            let away = self
+                .devices
+                .get(id)
+                .is_some_and(|(device, _)| self.is_unreachable(device));
+            if late || away || state.is_under_way() || self.site_of(id).is_some_and(|site| slots.take(site)) {
                 self.set(id, DeviceState::RollingBack, None);
                 self.command(id, Purpose::Rollback);
             } else {
@@ -68,7 +76,7 @@ impl<'a> Draft<'a> {
         let grace = self.rollback_grace();
         let open =
             self.ids(|device, row| row.state == DeviceState::RollingBack && !self.silent_for(device, grace));
-        if !held && open.is_empty() {
+        if self.rollout.state == RolloutState::RollingBack && !held && open.is_empty() {
             let count = |state| self.ids(|_, row| row.state == state).len();
             self.happenings.push(Happening::RolledBack {
                 back: count(DeviceState::RolledBack),

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::simulation::{Deed, Fleet, Nature, TICK};
 use super::{Plan, Purpose, Verdict, plan};
 use crate::facts::{DeviceState, Figures, WaveState};
+use crate::gates::GateConfig;
 use crate::policy::RolloutPolicy;
 
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ proptest! {
     fn a_bad_revision_reaches_the_canary_only(case in cases(), at in 1_usize..7) {
         let mut case = case;
         case.policy.canary.count = case.policy.canary.count.max(1);
+        case.policy.gates = vec![GateConfig::default()];
+        case.outages.retain(|(_, _, outage)| !matches!(outage, Outage::Join));
         for (_, nature) in &mut case.devices {
             *nature = Nature::Fails(STEPS[at]);
         }

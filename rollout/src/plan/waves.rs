@@ -71,14 +71,14 @@ impl Draft<'_> {
         let of = self.waves.len();
         while let Some(wave) = self.open_wave() {
             let view = self.view(wave);
-            let (state, judgements) = if view.members == 0 {
-                (WaveState::Passed, Vec::new())
-            } else {
-                self.judge(wave, &view)
-            };
             if view.members > 0 && !self.open(wave, &view) {
                 return Vec::new();
             }
+            let (state, judgements) = if view.members == 0 {
+                (self.empty(wave), Vec::new())
+            } else {
+                self.judge(wave, &view)
+            };
             match state {
                 WaveState::Passed => self.pass(wave, &view),
                 WaveState::Failed => {
@@ -101,6 +101,22 @@ impl Draft<'_> {
             });
         }
         Vec::new()
+    }
+
+    /// A wave that never had a device has nothing to prove. One whose devices all left proves nothing either:
+    /// without an earlier wave that held, nobody knows yet whether the revision does.
+    fn empty(&self, index: usize) -> WaveState {
+        let had_devices = self.rows().any(|(_, _, row)| row.wave == index);
+        let proven = self
+            .waves
+            .iter()
+            .take(index)
+            .any(|wave| wave.started_at.is_some());
+        if had_devices && !proven {
+            WaveState::Inconclusive
+        } else {
+            WaveState::Passed
+        }
     }
 
     /// False when the wave isn't open and the user's hold keeps it so.
