@@ -11,6 +11,7 @@ use crate::lab::Lab;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Device {
+    #[serde(rename = "device")]
     pub id: String,
     pub site: String,
     pub class: String,
@@ -57,6 +58,7 @@ pub struct Telemetry {
     pub stored: u64,
     pub gaps: u64,
     pub duplicates: u64,
+    #[serde(rename = "perDevice")]
     pub boots: Vec<Boot>,
 }
 
@@ -68,19 +70,18 @@ pub struct Boot {
     pub boot_id: String,
     pub stored: u64,
     pub max_seq: u64,
-    /// Every sample up to here is stored.
-    pub contiguous: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Items<T> {
-    items: Vec<T>,
+impl Boot {
+    /// How many of the first `seq` samples are stored, at least: later ones may fill the count too.
+    pub fn stored_of(&self, seq: u64) -> u64 {
+        self.stored.saturating_sub(self.max_seq.saturating_sub(seq)).min(seq)
+    }
 }
 
 impl Lab {
     pub async fn devices(&self) -> Result<Vec<Device>> {
-        let list: Items<Device> = self.operator_json("/api/v1/devices?limit=1000").await?;
-        Ok(list.items)
+        self.operator_json("/api/v1/devices").await
     }
 
     pub async fn telemetry(&self) -> Result<Telemetry> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, DeleteParams};
+use protocol::id::Digest;
 
 use crate::lab::Lab;
 use crate::wait::{Look, until};
@@ -18,7 +19,10 @@ impl Lab {
         let tag = format!("image.tag={}", image_tag());
         let registry = format!("image.registry={}", image_registry());
         let args = ["upgrade", "--install", RELEASE, "charts/haizen", "-n", &self.namespace, "--create-namespace"];
-        let values = ["--set", &tag, "--set", &registry, "--wait", "--timeout", "5m"];
+        // The tag stays the same over builds: another program has to look like another pod.
+        let program = tokio::fs::read(self.root.join("target/fast/operator")).await.unwrap_or_default();
+        let built = format!("operator.podAnnotations.haizen\\.dev/program={}", Digest::of(&program).short());
+        let values = ["--set", &tag, "--set", &registry, "--set-string", &built, "--wait", "--timeout", "5m"];
         self.tool("helm", &[&args[..], &values[..]].concat()).await?;
         self.await_ready(Duration::from_secs(120)).await
     }

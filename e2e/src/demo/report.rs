@@ -95,7 +95,7 @@ pub fn sent(devices: &[Device], telemetry: &Telemetry) -> Sent {
         let boot = reported.boot_id.to_string();
         let row = telemetry.boots.iter().find(|b| b.boot_id == boot && b.device == reported.device.as_str());
         sum.sent += reported.outbox.last_seq;
-        sum.stored += row.map_or(0, |b| b.contiguous.min(reported.outbox.last_seq));
+        sum.stored += row.map_or(0, |b| b.stored_of(reported.outbox.last_seq));
     }
     sum
 }

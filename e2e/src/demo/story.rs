@@ -91,7 +91,7 @@ impl Story {
                 Some(c) if c.status == "True" && c.observed_generation == job.metadata.generation => {
                     return Ok(job);
                 }
-                Some(c) if c.status == "False" && find(&status.conditions, "Stalled").is_some() => {
+                Some(c) if is_stalled(&status.conditions) => {
                     bail!("the search ended without a model: {}: {}", c.reason, c.message)
                 }
                 _ if Instant::now() > end => bail!("the search took more than 20 minutes"),
@@ -116,7 +116,7 @@ impl Story {
                 Some(c) if c.status == "True" && c.observed_generation == pipeline.metadata.generation => {
                     return Ok((pipeline, waves.finish(Instant::now())));
                 }
-                Some(c) if find(&status.conditions, "Stalled").is_some_and(|s| s.status == "True") => {
+                Some(c) if is_stalled(&status.conditions) => {
                     bail!("the rollout stopped: {}: {}", c.reason, c.message)
                 }
                 _ if Instant::now() > end => bail!("the rollout took more than 10 minutes"),
@@ -254,6 +254,10 @@ impl Waves {
 
 fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == kind)
+}
+
+fn is_stalled(conditions: &[Condition]) -> bool {
+    find(conditions, "Stalled").is_some_and(|c| c.status == "True")
 }
 
 fn ticker() -> tokio::time::Interval {

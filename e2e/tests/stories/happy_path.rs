@@ -13,7 +13,7 @@ async fn a_model_is_searched_rolled_out_and_its_results_come_back() -> Result<()
     let rollout = "{canary: {count: 1}, waves: [50%, 100%], bake: 2s}";
     stage.apply(&pipeline("counter", "happy", "{nasJob: {name: garments}}", rollout)).await?;
 
-    let job = stage.await_nasjob("garments", "True", "ModelsFound").await?;
+    let job = stage.await_nasjob("garments", "True", "ModelSelected").await?;
     let best = job.status.and_then(|s| s.targets.into_iter().find_map(|t| t.best)).context("a best model")?;
     ensure!(best.measured_p95.as_millis_f64() <= 4.0, "measured {} over the bound", best.measured_p95);
     ensure!(best.accuracy > 0.7, "accuracy {} after one epoch", best.accuracy);

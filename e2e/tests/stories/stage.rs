@@ -23,7 +23,9 @@ impl Stage {
     /// Installs the release if it isn't there, and starts the story's devices.
     pub(crate) async fn set(story: &str, groups: Vec<Group>) -> Result<Self> {
         let lab = Lab::connect("haizen").await?;
-        lab.install().await?;
+        static INSTALLED: OnceCell<()> = OnceCell::const_new();
+        INSTALLED.get_or_try_init(async || lab.install().await).await?;
+        lab.await_ready(Duration::from_secs(60)).await?;
         let namespace = format!("haizen-story-{story}");
         lab.delete_namespace(&namespace, Duration::from_secs(120)).await?;
         lab.start_devices(&namespace, &groups).await?;
@@ -194,7 +196,7 @@ pub(crate) async fn model() -> Result<String> {
 async fn search_one() -> Result<String> {
     let stage = Stage::set("model", vec![Group::new("model", "edge-1t", 1, 1).labelled("role=model")]).await?;
     stage.apply(&nasjob("model", "edge-1t", "5ms", "finalists: 1, trainEpochs: 1")).await?;
-    let job = stage.await_nasjob("model", "True", "ModelsFound").await?;
+    let job = stage.await_nasjob("model", "True", "ModelSelected").await?;
     let best = job.status.and_then(|s| s.targets.into_iter().find_map(|t| t.best));
     let digest = best.context("a NasJob that succeeded names its best model")?.model;
     stage.clear().await?;

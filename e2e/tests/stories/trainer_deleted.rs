@@ -25,7 +25,7 @@ async fn a_search_survives_its_trainer() -> Result<()> {
     .await?;
     stage.lab.kill_pod(&stage.namespace, &pod).await?;
 
-    let job = stage.await_nasjob("garments", "True", "ModelsFound").await?;
+    let job = stage.await_nasjob("garments", "True", "ModelSelected").await?;
     ensure!(job.status.is_some_and(|s| s.targets.iter().all(|t| t.best.is_some())));
     stage.clear().await
 }
