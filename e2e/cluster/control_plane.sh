@@ -19,6 +19,7 @@ start_control_plane() {
   wait_for 60 "the API server" apiserver kubectl get --raw /readyz
   start controller-manager "$bin/kube-controller-manager" --leader-elect=false --bind-address 127.0.0.1 \
     --kubeconfig "$kubeconfigs/controller-manager" --use-service-account-credentials \
+    --flex-volume-plugin-dir "$state/volume-plugins" \
     --root-ca-file "$pki/ca.crt" --service-account-private-key-file "$pki/service-account.key" \
     --cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
   start scheduler "$bin/kube-scheduler" --leader-elect=false --bind-address 127.0.0.1 \

@@ -71,7 +71,8 @@ oomScoreAdj: 0
 clusterDomain: cluster.local
 clusterDNS: [$dns_address]
 maxPods: 250
-volumePluginDir: $state/kubelet-plugins
+volumePluginDir: $state/volume-plugins
+podLogsDir: $state/pod-logs
 imageGCHighThresholdPercent: 100
 imageMinimumGCAge: 240h
 evictionHard: {memory.available: 200Mi, nodefs.available: 1Gi, imagefs.available: 1Gi, nodefs.inodesFree: 1%}

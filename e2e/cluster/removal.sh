@@ -11,6 +11,7 @@ remove_everything() {
   rm -rf --one-file-system "$state" "$run"
   remove_cgroups
   remove_cni_results
+  remove_kubelet_litter
 }
 
 # From below upwards, until none is left; a mount that will not go stops the removal of files.
@@ -45,6 +46,13 @@ remove_cgroups() {
 remove_cni_results() {
   grep -lsF "\"$run/" /var/lib/cni/results/* | xargs -r rm -f || true
   rmdir /var/lib/cni/results /var/lib/cni 2>/dev/null || true
+}
+
+# Two places that kubelet's configuration can't move; both are empty when no kubelet runs.
+remove_kubelet_litter() {
+  find /var/log/containers -lname "$state/*" -delete 2>/dev/null || true
+  rm -f /var/lib/kubelet/device-plugins/kubelet.sock
+  rmdir /var/log/containers /var/lib/kubelet/device-plugins /var/lib/kubelet 2>/dev/null || true
 }
 
 # Kubelet sets these for the whole machine.

@@ -19,7 +19,7 @@ main() {
       ;;
   esac
   provide_clients "$kind"
-  install -m 600 "$kubeconfig" "$out/kubeconfig"
+  [[ $kubeconfig -ef $out/kubeconfig ]] || install -m 600 "$kubeconfig" "$out/kubeconfig"
   echo "$kind" >"$out/kind"
   "$bin/kubectl" --kubeconfig "$out/kubeconfig" get --raw /readyz >/dev/null ||
     die "the cluster of $kubeconfig does not answer"
