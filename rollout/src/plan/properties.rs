@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::simulation::{Deed, Fleet, Nature, TICK};
 use super::{Plan, Purpose, Verdict, plan};
-use crate::facts::{DeviceState, Figures, WaveState};
+use crate::facts::{DeviceState, Figures, Row, WaveState};
 use crate::gates::GateConfig;
 use crate::policy::RolloutPolicy;
 
@@ -142,7 +142,11 @@ impl Run {
         for device in &facts.devices {
             let away = !device.online && *now >= device.seen_at + policy.offline_grace.get();
             let row = device.row.as_ref();
-            if row.is_some_and(|row| row.state.is_changing()) && !away {
+            // A rollback's document waits for who is away, and works as soon as it is back.
+            let came_back = |row: &Row| {
+                row.state == DeviceState::RollingBack && row.offered_at < Some(device.since) && device.online
+            };
+            if row.is_some_and(|row| row.state.is_changing() && !came_back(row)) && !away {
                 *changing.entry(&device.site).or_default() += 1;
             }
             if let Some(row) = row {
