@@ -19,6 +19,7 @@ all=(operator trainer edge-agent postgres mosquitto)
 main() {
   local images=("$@")
   ((${#images[@]})) || images=("${all[@]}")
+  way=$(find_way)
   mkdir -p "$context"
   exec 7>"$context/.lock"
   flock 7

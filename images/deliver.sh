@@ -3,7 +3,7 @@
 
 # is_delivered NAME INPUTS
 is_delivered() {
-  case $(way) in
+  case $way in
     push) [[ -f $(pushed_mark "$1") && $(<"$(pushed_mark "$1")") == "$2" ]] ;;
     *) [[ -n $(cluster_ctr images list --quiet "name==$1,labels.\"haizen.dev/inputs\"==$2" 2>/dev/null) ]] ;;
   esac
@@ -11,7 +11,7 @@ is_delivered() {
 
 deliver() {
   local name=$1 inputs=$2 archive=$context/archive.tar
-  if [[ $(way) == push ]]; then
+  if [[ $way == push ]]; then
     buildah_ push --quiet --tls-verify="${REGISTRY_TLS:-true}" "$name"
     echo "$inputs" >"$(pushed_mark "$name")"
     say "$name: pushed"
@@ -25,7 +25,8 @@ deliver() {
   rm -f "$archive"
 }
 
-way() {
+# How images reach the cluster: push, k3s or upstream.
+find_way() {
   if [[ -n ${REGISTRY:-} ]]; then
     echo push
     return
@@ -40,7 +41,7 @@ way() {
 }
 
 cluster_ctr() {
-  case $(way) in
+  case $way in
     k3s) k3s ctr --namespace k8s.io "$@" ;;
     *) ctr "$@" ;;
   esac

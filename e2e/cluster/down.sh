@@ -5,7 +5,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/settings.sh"
 
-if [[ -d $state || -e /run/netns/$name || -d $run ]]; then
+kind=$(cat "$out/kind" 2>/dev/null || echo upstream)
+if [[ $kind != upstream ]]; then
+  say "the cluster in use ($kind) is not ours; it is left alone"
+elif [[ -d $state || -e /run/netns/$name || -d $run ]]; then
   "$here/upstream.sh" down
   say "the playground's cluster is gone"
 else

@@ -41,8 +41,8 @@ choose() {
 provide_clients() {
   local client
   for client in kubectl helm; do
-    if [[ $1 != upstream ]] && command -v "$client" >/dev/null; then
-      ln -sf "$(command -v "$client")" "$bin/$client"
+    if [[ $1 != upstream ]] && type -P "$client" >/dev/null; then
+      ln -sf "$(type -P "$client")" "$bin/$client"
     else
       "$here/build.sh" "$client"
     fi
