@@ -16,7 +16,7 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// The user asked to offer nothing further.
     pub paused: bool,
-    /// Devices per site that are changing on behalf of other rollouts.
+    /// Devices per site that are changing on behalf of other rollouts, those in `devices` not counted.
     pub busy: BTreeMap<String, usize>,
 }
 
@@ -88,6 +88,8 @@ pub struct Device {
     pub seen_at: Timestamp,
     /// Already healthy on the revision, and its desired document says so too.
     pub current: bool,
+    /// Still changing on behalf of an earlier rollout; it takes a new document in the middle of that.
+    pub changing_elsewhere: bool,
     /// Of the rollout's revision, as the device reports them.
     pub figures: Option<Figures>,
     /// None: not part of the rollout yet.

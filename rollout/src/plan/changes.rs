@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{Happening, Purpose};
-use crate::facts::{DeviceState, RolloutState, Row, WaveState};
+use crate::facts::{Device, DeviceState, RolloutState, Row, WaveState};
 
 impl Row {
     /// A document of this rollout reached for the device, whatever became of it.
@@ -50,11 +50,9 @@ impl<'a> Draft<'a> {
         let (mut held, mut slots) = (false, self.slots());
         for id in self.ids(|_, row| row.was_offered() && !is_rolled(row.state)) {
             let Some(state) = self.state_of(id) else { continue };
-            let away = self
-                .devices
-                .get(id)
-                .is_some_and(|(device, _)| self.is_unreachable(device));
-            if late || away || state.is_under_way() || self.site_of(id).is_some_and(|site| slots.take(site)) {
+            let Some(device) = self.device(id) else { continue };
+            let holds_slot = state.is_under_way() || device.changing_elsewhere || self.is_unreachable(device);
+            if late || holds_slot || slots.take(&device.site) {
                 self.set(id, DeviceState::RollingBack, None);
                 self.command(id, Purpose::Rollback);
             } else {
@@ -104,7 +102,10 @@ impl<'a> Draft<'a> {
         waiting.sort_by_key(|id| self.row(id).map(|row| row.wave));
         let mut slots = self.slots();
         for id in waiting {
-            if !self.site_of(id).is_some_and(|site| slots.take(site)) {
+            let Some((device, _)) = self.devices.get(id) else {
+                continue;
+            };
+            if !device.changing_elsewhere && !slots.take(&device.site) {
                 continue;
             }
             self.set(id, DeviceState::Offered, None);
@@ -119,12 +120,12 @@ impl<'a> Draft<'a> {
         self.devices.get(id).and_then(|(_, row)| row.as_ref())
     }
 
-    fn state_of(&self, id: &str) -> Option<DeviceState> {
-        self.row(id).map(|row| row.state)
+    fn device(&self, id: &str) -> Option<&'a Device> {
+        self.devices.get(id).map(|(device, _)| *device)
     }
 
-    fn site_of(&self, id: &str) -> Option<&'a str> {
-        self.devices.get(id).map(|(device, _)| device.site.as_str())
+    fn state_of(&self, id: &str) -> Option<DeviceState> {
+        self.row(id).map(|row| row.state)
     }
 }
 

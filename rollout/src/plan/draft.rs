@@ -95,8 +95,10 @@ impl<'a> Draft<'a> {
     pub(super) fn slots(&self) -> Slots<'a> {
         let mut used: BTreeMap<&'a str, usize> =
             self.facts.busy.iter().map(|(s, n)| (s.as_str(), *n)).collect();
-        for (_, device, row) in self.rows() {
-            if row.state.is_changing() && !self.is_unreachable(device) {
+        for (device, row) in self.devices.values() {
+            let changing =
+                device.changing_elsewhere || row.as_ref().is_some_and(|row| row.state.is_changing());
+            if changing && !self.is_unreachable(device) {
                 *used.entry(&device.site).or_default() += 1;
             }
         }

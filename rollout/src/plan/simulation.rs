@@ -90,6 +90,7 @@ impl Fleet {
                     since: now,
                     seen_at: now,
                     current: false,
+                    changing_elsewhere: false,
                     figures: None,
                     row: None,
                 });
