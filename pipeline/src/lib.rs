@@ -1,3 +1,32 @@
 //! The graph runtime of an edge device: description, validation, streams, scheduling, nodes.
+//!
+//! A leaf: no async runtime, Kubernetes, MQTT or SQL. What it needs from outside (time, inference, where results
+//! go) is passed in when a graph starts.
 
+pub mod backend;
+pub mod clock;
+pub mod contract;
+pub mod frame;
+pub mod label;
+pub mod load;
+mod nearest;
+pub mod node;
+pub mod nodes;
+pub mod options;
+pub mod packet;
+pub mod reference;
+pub mod registry;
+pub mod report;
+pub mod run;
+pub mod sink;
 pub mod spec;
+pub mod stats;
+mod sync;
+pub mod tensor;
+pub mod timestamp;
+pub mod validate;
+
+pub use load::load_graph;
+pub use registry::Registry;
+pub use run::{Inputs, RunningGraph};
+pub use validate::{GraphError, ValidatedGraph, validate};

@@ -1,0 +1,119 @@
+//! Where time comes from: the machine, or a test that drives it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Time for pacing, ages and measurements. Never goes back.
+pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
+    /// Nanoseconds since 1970.
+    fn nanos(&self) -> i64;
+
+    /// What workers with nothing to run do until `at` (nanoseconds).
+    fn wait_for(&self, at: i64) -> Wait;
+
+    /// Moves to `at`. Called only after `wait_for` answered `Jump`, when no node can run before.
+    fn jump(&self, _at: i64) {}
+
+    /// Has `changed` called whenever time moves by hand.
+    fn on_change(&self, _changed: Box<dyn Fn() + Send + Sync>) {}
+
+    fn micros(&self) -> i64 {
+        self.nanos().div_euclid(1_000)
+    }
+}
+
+/// How to let time pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Time passes by itself.
+    Sleep(Duration),
+    /// Time stands still until somebody needs it: call `jump`.
+    Jump,
+    /// Somebody moves time by hand and tells.
+    Told,
+}
+
+/// The machine's time: wall clock at the start, monotonic from then on.
+#[derive(Debug)]
+pub struct RealClock {
+    start: Instant,
+    start_nanos: i64,
+}
+
+impl RealClock {
+    pub fn new() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { start: Instant::now(), start_nanos: i64::try_from(since_1970.as_nanos()).unwrap_or(0) }
+    }
+}
+
+impl Default for RealClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for RealClock {
+    fn nanos(&self) -> i64 {
+        self.start_nanos + self.start.elapsed().as_nanos() as i64
+    }
+
+    fn wait_for(&self, at: i64) -> Wait {
+        Wait::Sleep(Duration::from_nanos(u64::try_from(at - self.nanos()).unwrap_or(0)))
+    }
+}
+
+/// Time that passes only when told to: by hand, or by itself to the next thing that waits for it.
+pub struct VirtualClock {
+    nanos: AtomicI64,
+    by_hand: bool,
+    changed: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl VirtualClock {
+    /// Jumps to the next timer whenever nothing can run.
+    pub fn jumping(start_micros: i64) -> Self {
+        Self::new(start_micros, false)
+    }
+
+    /// Moves by `advance` only.
+    pub fn by_hand(start_micros: i64) -> Self {
+        Self::new(start_micros, true)
+    }
+
+    pub fn advance(&self, span: Duration) {
+        self.nanos.fetch_add(span.as_nanos() as i64, Ordering::SeqCst);
+        for changed in self.changed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            changed();
+        }
+    }
+
+    fn new(start_micros: i64, by_hand: bool) -> Self {
+        Self { nanos: AtomicI64::new(start_micros * 1_000), by_hand, changed: Mutex::default() }
+    }
+}
+
+impl std::fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VirtualClock").field("nanos", &self.nanos).finish_non_exhaustive()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn nanos(&self) -> i64 {
+        self.nanos.load(Ordering::SeqCst)
+    }
+
+    fn wait_for(&self, _at: i64) -> Wait {
+        if self.by_hand { Wait::Told } else { Wait::Jump }
+    }
+
+    fn jump(&self, at: i64) {
+        self.nanos.fetch_max(at, Ordering::SeqCst);
+    }
+
+    fn on_change(&self, changed: Box<dyn Fn() + Send + Sync>) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(changed);
+    }
+}

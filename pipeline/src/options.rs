@@ -1,0 +1,74 @@
+//! A node's options: a map in the graph, a struct in the node, and errors that name the option.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::nearest::{listed, suggestion};
+use crate::node::Calculator;
+
+pub type OptionMap = BTreeMap<String, Value>;
+
+/// What is wrong with one option.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    #[error("option {option} is unknown{hint}")]
+    Unknown { option: String, hint: String },
+    #[error("option {option}: {problem}")]
+    Value { option: String, problem: String },
+    #[error("options: {problem}")]
+    Whole { problem: String },
+}
+
+impl OptionError {
+    pub fn value(option: &str, problem: impl Into<String>) -> Self {
+        Self::Value { option: option.to_owned(), problem: problem.into() }
+    }
+}
+
+/// Reads and checks the options of a calculator.
+pub fn read<C: Calculator>(map: &OptionMap) -> Result<C::Options, Vec<OptionError>> {
+    let unknown = unknown_options::<C>(map);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let options = parse::<C::Options>(map.clone()).map_err(|error| culprits::<C>(map, &error))?;
+    C::check(&options).map_err(|error| vec![error])?;
+    Ok(options)
+}
+
+fn parse<T: DeserializeOwned>(map: OptionMap) -> Result<T, serde_json::Error> {
+    serde_json::from_value(Value::Object(map.into_iter().collect()))
+}
+
+fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
+    let schema = schemars::schema_for!(C::Options);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let known: Vec<&str> = properties.into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+    let unknown = map.keys().filter(|key| !known.contains(&key.as_str()));
+    unknown
+        .map(|option| {
+            let hint = match suggestion(option, known.iter().copied()) {
+                Some(name) => format!("; did you mean {name}?"),
+                None if known.is_empty() => format!("; {} has no options", C::NAME),
+                None => format!("; {} has {}", C::NAME, listed(known.iter().copied())),
+            };
+            OptionError::Unknown { option: option.clone(), hint }
+        })
+        .collect()
+}
+
+/// Finds the options that don't parse by trying each alone; serde itself doesn't say which it was.
+fn culprits<C: Calculator>(map: &OptionMap, error: &serde_json::Error) -> Vec<OptionError> {
+    let alone = map.iter().filter_map(|(option, value)| {
+        let single = OptionMap::from([(option.clone(), value.clone())]);
+        let problem = parse::<C::Options>(single).err()?.to_string();
+        (!problem.starts_with("missing field")).then(|| OptionError::value(option, problem))
+    });
+    let mut found: Vec<OptionError> = alone.collect();
+    if found.is_empty() {
+        found.push(OptionError::Whole { problem: error.to_string() });
+    }
+    found
+}

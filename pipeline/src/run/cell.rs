@@ -1,0 +1,97 @@
+//! One node of a running graph: its inbox, its body and its figures, each under its own lock.
+//!
+//! Lock order: body, then any inbox (never two inboxes at once), then meter.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+
+use crate::node::{Node, NodeError};
+use crate::packet::Packet;
+use crate::run::context::{Context, Io, Ports, Services};
+use crate::run::inbox::{Inbox, Rules};
+use crate::run::meter::Meter;
+use crate::run::shard::Shard;
+use crate::stats::DropReason;
+use crate::timestamp::Timestamp;
+use crate::validate::plan::PlannedNode;
+
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) ports: Ports,
+    pub(crate) inbox: Mutex<Inbox>,
+    pub(crate) body: Mutex<Body>,
+    pub(crate) meter: Mutex<Meter>,
+}
+
+/// What only the worker that runs the node touches.
+pub(crate) struct Body {
+    node: Box<dyn Node>,
+    pub(crate) io: Io,
+    /// When a source planned to run.
+    pub(crate) planned: Option<i64>,
+    pub(crate) life: Life,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    New,
+    Open,
+    /// Closed, failed or panicked: not to be called again.
+    Over,
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body").field("io", &self.io).field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+impl Cell {
+    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>, limit: usize) -> Self {
+        let inputs = planned.inputs.len();
+        let rules = Rules {
+            policy: planned.contract.policy,
+            freshness: planned.freshness,
+            max_age: planned.max_age,
+            offset: planned.contract.timestamp_offset,
+            process_bounds: planned.contract.process_timestamp_bounds,
+        };
+        let io = Io {
+            timestamp: Timestamp::UNSTARTED,
+            inputs: vec![Packet::empty(Timestamp::UNSTARTED); inputs],
+            shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
+            wake_at: None,
+            dropped: [0; DropReason::ALL.len()],
+        };
+        Self {
+            ports,
+            inbox: Mutex::new(Inbox::new(inputs, limit, rules)),
+            body: Mutex::new(Body { node, io, planned: None, life: Life::New }),
+            meter: Mutex::new(Meter::new()),
+        }
+    }
+}
+
+impl Body {
+    /// Calls the node; a panic is its failure, and the last call it gets.
+    pub(crate) fn call<T>(
+        &mut self,
+        ports: &Ports,
+        services: &Services,
+        call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<T, NodeError>,
+    ) -> Result<T, NodeError> {
+        let mut ctx = Context { io: &mut self.io, ports, services };
+        let node = &mut *self.node;
+        let called = catch_unwind(AssertUnwindSafe(|| call(node, &mut ctx)));
+        called.unwrap_or_else(|panic| {
+            self.life = Life::Over;
+            Err(NodeError::Failed(format!("panicked: {}", panic_text(&*panic))))
+        })
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}

@@ -1,0 +1,176 @@
+//! What a node sees of the graph during a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::clock::Clock;
+use crate::node::NodeError;
+use crate::packet::{Packet, SidePacket, TypeInfo};
+use crate::run::pool::Pool;
+use crate::run::shard::Shard;
+use crate::sink::SinkPort;
+use crate::stats::DropReason;
+use crate::timestamp::Timestamp;
+
+/// The call's input set, the outputs, and what the program that runs the graph lends to its nodes.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(crate) io: &'a mut Io,
+    pub(crate) ports: &'a Ports,
+    pub(crate) services: &'a Services,
+}
+
+/// The part of a node's state that its calls change.
+#[derive(Debug)]
+pub(crate) struct Io {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) inputs: Vec<Packet>,
+    pub(crate) shards: Vec<Shard>,
+    /// When a source wants its next call, in nanoseconds.
+    pub(crate) wake_at: Option<i64>,
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+}
+
+/// A node's name and where its ports are.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    pub(crate) node: String,
+    pub(crate) inputs: Vec<(&'static str, usize)>,
+    pub(crate) outputs: Vec<(&'static str, usize)>,
+    pub(crate) side: Vec<(&'static str, SidePacket)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) pool: Pool,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) sink: SharedSink,
+}
+
+pub(crate) struct SharedSink(pub(crate) Arc<dyn SinkPort>);
+
+impl std::fmt::Debug for SharedSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedSink")
+    }
+}
+
+impl Context<'_> {
+    pub fn node(&self) -> &str {
+        &self.ports.node
+    }
+
+    /// Open: Unstarted. Process: the set's time; a source's Process: 0. Close: Done.
+    pub fn timestamp(&self) -> Timestamp {
+        self.io.timestamp
+    }
+
+    pub fn input_count(&self) -> usize {
+        self.io.inputs.len()
+    }
+
+    pub fn output_count(&self) -> usize {
+        self.io.shards.len()
+    }
+
+    /// Place of an input among all inputs of the node, by tag and index within the tag.
+    pub fn input_index(&self, tag: &str, index: usize) -> Option<usize> {
+        self.ports.inputs.iter().position(|port| *port == (tag, index))
+    }
+
+    pub fn output_index(&self, tag: &str, index: usize) -> Option<usize> {
+        self.ports.outputs.iter().position(|port| *port == (tag, index))
+    }
+
+    /// The packet of an input in this set; empty where the input has none at this time.
+    pub fn input(&self, index: usize) -> Packet {
+        self.io.inputs.get(index).cloned().unwrap_or(Packet::empty(self.io.timestamp))
+    }
+
+    /// Takes the packet out of the set, so that the node can be its only holder.
+    pub fn take(&mut self, index: usize) -> Packet {
+        let empty = Packet::empty(self.io.timestamp);
+        self.io.inputs.get_mut(index).map_or(empty.clone(), |packet| std::mem::replace(packet, empty))
+    }
+
+    /// The value of an input in this set; none where the input has no packet at this time.
+    pub fn get<T: 'static>(&self, index: usize) -> Result<Option<&T>, NodeError> {
+        match self.io.inputs.get(index) {
+            Some(packet) if !packet.is_empty() => Ok(Some(packet.get()?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Sends when the call returns. A packet that comes too late is dropped and counted, not an error.
+    pub fn send(&mut self, output: usize, packet: Packet) {
+        let sent = self.io.shards.get_mut(output).map(|shard| shard.send(packet));
+        if let Some(Err(reason)) = sent {
+            self.drop_counted(reason, 1);
+        }
+    }
+
+    /// Sends a value at the time of the input set.
+    pub fn send_value<T: Send + Sync + 'static>(&mut self, output: usize, value: T) {
+        self.send(output, Packet::new(value, self.io.timestamp));
+    }
+
+    /// Promises that nothing before `bound` comes on this output any more.
+    pub fn raise_bound(&mut self, output: usize, bound: Timestamp) {
+        if let Some(shard) = self.io.shards.get_mut(output) {
+            shard.raise(bound);
+        }
+    }
+
+    pub fn close_output(&mut self, output: usize) {
+        if let Some(shard) = self.io.shards.get_mut(output) {
+            shard.close();
+        }
+    }
+
+    /// The capture time for a packet that is made now: the clock's, or the next free time of the output.
+    pub fn stamp(&self, output: usize) -> Timestamp {
+        let now = Timestamp::clamped(self.services.pool.clock().micros());
+        self.io.shards.get(output).map_or(now, |shard| now.max(shard.bound()))
+    }
+
+    /// Microseconds since 1970 by the graph's clock.
+    pub fn now(&self) -> i64 {
+        self.services.pool.clock().micros()
+    }
+
+    /// A source: the next call shall not come before `micros`. Without it, the next call comes at once.
+    pub fn wake_at(&mut self, micros: i64) {
+        self.io.wake_at = Some(micros.saturating_mul(1_000));
+    }
+
+    /// Keeps a core busy for that long, by the graph's clock.
+    pub fn spend(&self, span: Duration) {
+        self.services.pool.spend(span);
+    }
+
+    pub fn side<T: 'static>(&self, port: &'static str) -> Result<&T, NodeError> {
+        let missing = NodeError::SidePacket { port, wanted: TypeInfo::of::<T>().name() };
+        let found = self.ports.side.iter().find(|(tag, _)| *tag == port);
+        found.and_then(|(_, packet)| packet.get()).ok_or(missing)
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.services.pool.clock()
+    }
+
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.services.backend
+    }
+
+    pub fn sink(&self) -> &Arc<dyn SinkPort> {
+        &self.services.sink.0
+    }
+
+    /// Counts packets that the node itself let go.
+    pub fn drop_counted(&mut self, reason: DropReason, packets: u64) {
+        if let Some(count) = self.io.dropped.get_mut(reason as usize) {
+            *count += packets;
+        }
+    }
+}

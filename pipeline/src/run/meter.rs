@@ -1,0 +1,181 @@
+//! What one node did: counts and times, since the start and since somebody last asked.
+
+use std::mem;
+
+use hdrhistogram::Histogram;
+
+use crate::stats::{DropReason, Drops, Quantiles};
+
+/// One node's figures. Recording allocates only while a histogram grows to the times it sees.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    window: Tally,
+    before: Tally,
+    dropped_before: Drops,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tally {
+    pub(crate) processed: u64,
+    pub(crate) produced: u64,
+    pub(crate) errors: u64,
+    process: Histogram<u32>,
+    start_age: Histogram<u32>,
+    end_age: Histogram<u32>,
+    lateness: Histogram<u32>,
+}
+
+/// One call of Process; times in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// Capture time of the set.
+    pub(crate) captured: Option<i64>,
+    /// When the source wanted to run.
+    pub(crate) planned: Option<i64>,
+    pub(crate) produced: u64,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self { window: Tally::new(), before: Tally::new(), dropped_before: Drops::default() }
+    }
+
+    pub(crate) fn record(&mut self, call: &Call) {
+        let tally = &mut self.window;
+        tally.processed += 1;
+        tally.produced += call.produced;
+        record(&mut tally.process, call.end - call.start);
+        if let Some(captured) = call.captured {
+            record(&mut tally.start_age, call.start - captured);
+            record(&mut tally.end_age, call.end - captured);
+        }
+        if let Some(planned) = call.planned {
+            record(&mut tally.lateness, call.start - planned);
+        }
+    }
+
+    pub(crate) fn failed(&mut self) {
+        self.window.errors += 1;
+    }
+
+    pub(crate) fn total(&self) -> Tally {
+        let mut total = self.before.clone();
+        total.add(&self.window);
+        total
+    }
+
+    /// What happened since the last call of this; `dropped` counts from the start.
+    pub(crate) fn take_window(&mut self, dropped: Drops) -> (Tally, Drops) {
+        let window = mem::replace(&mut self.window, Tally::new());
+        self.before.add(&window);
+        let before = mem::replace(&mut self.dropped_before, dropped);
+        (window, subtract(&dropped, &before))
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            processed: 0,
+            produced: 0,
+            errors: 0,
+            process: histogram(),
+            start_age: histogram(),
+            end_age: histogram(),
+            lateness: histogram(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.processed += other.processed;
+        self.produced += other.produced;
+        self.errors += other.errors;
+        for (mine, theirs) in [
+            (&mut self.process, &other.process),
+            (&mut self.start_age, &other.start_age),
+            (&mut self.end_age, &other.end_age),
+            (&mut self.lateness, &other.lateness),
+        ] {
+            // Both grow on demand, so adding can't fail.
+            let _ = mine.add(theirs);
+        }
+    }
+
+    pub(crate) fn process_ms(&self) -> Quantiles {
+        quantiles(&self.process)
+    }
+
+    pub(crate) fn start_age_ms(&self) -> Quantiles {
+        quantiles(&self.start_age)
+    }
+
+    pub(crate) fn end_age_ms(&self) -> Quantiles {
+        quantiles(&self.end_age)
+    }
+
+    pub(crate) fn lateness_ms(&self) -> Quantiles {
+        quantiles(&self.lateness)
+    }
+}
+
+pub(crate) fn drops(counts: &[u64; DropReason::ALL.len()]) -> Drops {
+    let [late, age, full, limited, closed] = *counts;
+    Drops { late, age, full, limited, closed }
+}
+
+fn subtract(now: &Drops, before: &Drops) -> Drops {
+    Drops {
+        late: now.late.saturating_sub(before.late),
+        age: now.age.saturating_sub(before.age),
+        full: now.full.saturating_sub(before.full),
+        limited: now.limited.saturating_sub(before.limited),
+        closed: now.closed.saturating_sub(before.closed),
+    }
+}
+
+/// Two digits are enough for latencies, and keep 200 nodes within a few MiB.
+#[expect(clippy::expect_used, reason = "2 is a valid number of digits")]
+fn histogram() -> Histogram<u32> {
+    Histogram::new(2).expect("2 digits")
+}
+
+fn record(histogram: &mut Histogram<u32>, nanos: i64) {
+    // Grows on demand up to the longest time there is, so recording can't fail.
+    let _ = histogram.record(u64::try_from(nanos).unwrap_or(0));
+}
+
+fn quantiles(histogram: &Histogram<u32>) -> Quantiles {
+    if histogram.is_empty() {
+        return Quantiles::default();
+    }
+    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e6;
+    Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: histogram.max() as f64 / 1e6 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(millis: i64) -> Call {
+        let start = 50_000_000;
+        Call { start, end: start + millis * 1_000_000, captured: Some(0), planned: None, produced: 1 }
+    }
+
+    #[test]
+    fn windows_add_up_to_the_total() {
+        let mut meter = Meter::new();
+        meter.record(&call(10));
+        let first = Drops { late: 3, ..Drops::default() };
+        let (window, drops) = meter.take_window(first);
+        assert_eq!((window.processed, drops.late), (1, 3));
+        meter.record(&call(30));
+        let (window, drops) = meter.take_window(Drops { late: 5, ..first });
+        assert_eq!((window.processed, drops.late), (1, 2));
+        assert_eq!(meter.total().processed, 2);
+        let process = meter.total().process_ms();
+        assert!((process.p50 - 10.0).abs() < 0.2 && (process.max - 30.0).abs() < 0.3, "{process:?}");
+        assert!((meter.total().start_age_ms().p50 - 50.0).abs() < 0.5);
+    }
+}

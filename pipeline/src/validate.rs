@@ -1,0 +1,209 @@
+//! Checks a graph against the calculators it names and finds every mistake at once.
+//!
+//! Pure: opens nothing, loads nothing, links no inference runtime.
+
+pub mod error;
+pub mod plan;
+pub(crate) mod ports;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use error::{GraphError, Problem, Side};
+pub use plan::{RequiredSidePacket, ValidatedGraph};
+
+use crate::contract::Contract;
+use crate::nearest::{listed, suggestion};
+use crate::node::NodeType;
+use crate::registry::Registry;
+use crate::spec::{Freshness, GraphSpec, NodeSpec};
+use crate::validate::ports::{Entry, check, check_pairs, is_stream_name, is_tag, read};
+
+/// Queue length of a stream that declares none.
+const QUEUE_LIMIT: u32 = 100;
+
+/// One node as far as it could be understood.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) name: String,
+    pub(crate) spec: NodeSpec,
+    pub(crate) inputs: Vec<Entry>,
+    pub(crate) outputs: Vec<Entry>,
+    /// None where the calculator or its options can't be used.
+    pub(crate) kind: Option<(NodeType, Contract)>,
+}
+
+impl Draft {
+    /// A source has no inputs to wait for.
+    pub(crate) fn is_source(&self) -> bool {
+        self.spec.inputs.is_empty()
+    }
+}
+
+/// Checks a graph. On success the result can be started; else every mistake is listed.
+pub fn validate(spec: &GraphSpec, registry: &Registry) -> Result<ValidatedGraph, Vec<GraphError>> {
+    let mut errors = graph_fields(spec);
+    let drafts: Vec<Draft> = name_nodes(&spec.nodes, &mut errors)
+        .into_iter()
+        .zip(&spec.nodes)
+        .map(|(name, node)| draft(name, node, registry, &mut errors))
+        .collect();
+    let order = streams::check(spec, &drafts, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let limit = spec.max_queue_size.unwrap_or(QUEUE_LIMIT) as usize;
+    let threads = spec.num_threads.map(|threads| threads as usize);
+    match streams::plan(spec, drafts, &order, limit, threads) {
+        Ok(plan) => Ok(ValidatedGraph(Arc::new(plan))),
+        Err(error) => Err(vec![error]),
+    }
+}
+
+/// The mistakes in a graph's side packets, given the names that will be there: of an EdgePipeline, its models.
+pub fn missing_side_packets<'a>(
+    graph: &ValidatedGraph,
+    given: impl Iterator<Item = &'a str> + Clone,
+) -> Vec<GraphError> {
+    let missing = graph.required_side_packets().iter().filter(|side| !given.clone().any(|name| name == side.name));
+    missing
+        .map(|side| {
+            let hint = suggestion(&side.name, given.clone());
+            let hint = hint.map_or(String::new(), |name| format!("; did you mean {name}?"));
+            let (name, port) = (side.name.clone(), side.port.to_owned());
+            GraphError::node(&side.node, Problem::MissingSidePacket { name, port, hint })
+        })
+        .collect()
+}
+
+fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
+    let mut problems = Vec::new();
+    if spec.nodes.is_empty() {
+        problems.push(Problem::Empty);
+    }
+    if let Some(value) = spec.max_queue_size.filter(|size| !(1..=10_000).contains(size)) {
+        problems.push(Problem::Range { field: "maxQueueSize", value, limits: "1 to 10000" });
+    }
+    if let Some(value) = spec.num_threads.filter(|threads| !(1..=64).contains(threads)) {
+        problems.push(Problem::Range { field: "numThreads", value, limits: "1 to 64" });
+    }
+    for streams in [&spec.input_streams, &spec.output_streams] {
+        for (index, stream) in streams.iter().enumerate() {
+            if !is_stream_name(stream) {
+                problems.push(Problem::StreamName(stream.clone()));
+            }
+            if streams.iter().take(index).any(|before| before == stream) {
+                problems.push(Problem::RepeatedStream(stream.clone()));
+            }
+        }
+    }
+    problems.into_iter().map(GraphError::graph).collect()
+}
+
+/// The names given, or the calculator's, numbered where several nodes without a name share it.
+fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
+    let mut unnamed: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in nodes.iter().filter(|node| node.name.is_none()) {
+        *unnamed.entry(&node.calculator).or_default() += 1;
+    }
+    let mut numbered: BTreeMap<&str, usize> = BTreeMap::new();
+    let names: Vec<String> = nodes
+        .iter()
+        .map(|node| match &node.name {
+            Some(name) => name.clone(),
+            None if unnamed.get(node.calculator.as_str()).is_some_and(|count| *count > 1) => {
+                let number = numbered.entry(&node.calculator).or_default();
+                *number += 1;
+                format!("{}_{number}", node.calculator)
+            }
+            None => node.calculator.clone(),
+        })
+        .collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in &names {
+        *counts.entry(name).or_default() += 1;
+        if !is_node_name(name) {
+            errors.push(GraphError::node(name, Problem::NodeName(name.clone())));
+        }
+    }
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
+        errors.push(GraphError::node(name, Problem::RepeatedNode { count }));
+    }
+    names
+}
+
+fn is_node_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<GraphError>) -> Draft {
+    let (inputs, mut problems) = read(Side::Input, &spec.inputs);
+    let (outputs, more) = read(Side::Output, &spec.outputs);
+    let readable = problems.is_empty() && more.is_empty();
+    problems.extend(more);
+    let kind = match registry.get(&spec.calculator) {
+        None => {
+            problems.push(unknown_calculator(&spec.calculator, registry));
+            None
+        }
+        Some(kind) => match kind.contract(&spec.options) {
+            Ok(contract) => {
+                if readable {
+                    problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
+                    problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
+                    problems.extend(check_pairs(&contract, &inputs, &outputs));
+                }
+                problems.extend(side_packets(kind.name, spec, &contract));
+                Some((kind, contract))
+            }
+            Err(wrong) => {
+                problems.extend(wrong.into_iter().map(Problem::Option));
+                None
+            }
+        },
+    };
+    let draft = Draft { name, spec: spec.clone(), inputs, outputs, kind };
+    if draft.is_source() {
+        let freshness = (spec.freshness != Freshness::All).then_some("freshness");
+        let max_age = spec.max_age.map(|_| "maxAge");
+        problems.extend([freshness, max_age].into_iter().flatten().map(|field| Problem::SourceField { field }));
+    }
+    errors.extend(problems.into_iter().map(|problem| GraphError::node(&draft.name, problem)));
+    draft
+}
+
+fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {
+    let hint = registry.nearest(calculator).map_or_else(
+        || format!("; known are {}", listed(registry.iter().map(|node| node.name))),
+        |name| format!("; did you mean {name}?"),
+    );
+    Problem::UnknownCalculator { calculator: calculator.to_owned(), hint }
+}
+
+fn side_packets(calculator: &str, spec: &NodeSpec, contract: &Contract) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut entries = Vec::new();
+    for (tag, name) in &spec.side_packets {
+        if !is_tag(tag) {
+            problems.push(Problem::Syntax { side: Side::SidePacket, text: tag.clone(), why: "the port isn't one" });
+            continue;
+        }
+        if !is_side_packet_name(name) {
+            problems.push(Problem::SidePacketName { port: tag.clone(), name: name.clone() });
+        }
+        entries.push(Entry { tag: tag.clone(), index: 0, stream: name.clone() });
+    }
+    problems.extend(check(calculator, Side::SidePacket, &entries, &contract.side_inputs));
+    problems
+}
+
+fn is_side_packet_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+}
+
+#[cfg(test)]
+mod tests;
