@@ -3,6 +3,7 @@
 mod blobs;
 mod error;
 mod figures;
+mod profiles;
 mod state;
 mod trainer;
 
@@ -34,8 +35,9 @@ pub struct Api {
 /// All routes; one line an area.
 pub fn router(api: Api) -> Router {
     Router::new()
-        .merge(blobs::router(api.config.max_blob))
+        .merge(blobs::router())
         .merge(figures::router())
+        .merge(profiles::router())
         .merge(trainer::router())
         .route("/healthz", get(state::healthz))
         .route("/readyz", get(state::readyz))
@@ -43,3 +45,6 @@ pub fn router(api: Api) -> Router {
         .fallback(|| async { ApiError::NotFound("no such path".into()) })
         .with_state(api)
 }
+
+#[cfg(test)]
+mod tests;

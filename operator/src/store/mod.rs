@@ -5,10 +5,15 @@
 
 pub mod devices;
 pub mod leadership;
+pub mod desired;
 pub mod models;
 pub mod profiles;
+pub mod revisions;
+pub mod rollouts;
 pub mod studies;
 pub mod telemetry;
+#[cfg(test)]
+pub mod testing;
 pub mod trials;
 
 /// Why the store did not do what was asked.
@@ -38,6 +43,23 @@ impl StoreError {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed,
             ) => true,
+            Self::Sql(_) | Self::Corrupt { .. } | Self::Fenced { .. } => false,
+        }
+    }
+
+    /// A newer term has begun: nothing this process writes counts any more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. })
+    }
+
+    /// The database refuses what it was given, and always will.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            // Data, integrity, and limits such as the size of an index row.
+            Self::Sql(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+            }
+            Self::Sql(sqlx::Error::Encode(_)) => true,
             Self::Sql(_) | Self::Corrupt { .. } | Self::Fenced { .. } => false,
         }
     }

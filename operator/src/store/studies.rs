@@ -175,3 +175,57 @@ pub async fn retain(db: &PgPool, jobs: &[Uuid], namespace: Option<&str>) -> Resu
     let done = sqlx::query(sql).bind(jobs).bind(namespace).execute(db).await?;
     Ok(done.rows_affected())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::{testing, trials};
+
+    #[tokio::test]
+    async fn nobody_measures_while_another_trains() {
+        let db = testing::database().await;
+        let mut conn = db.pool.acquire().await.unwrap();
+        let (ours, other) = (Uuid::nil(), Uuid::max());
+        trials::tests::study(&mut conn, ours).await;
+        assert_eq!(training(&mut conn, other).await.unwrap(), None);
+        set_pods(&mut conn, ours).await.unwrap();
+        assert_eq!(training(&mut conn, other).await.unwrap().as_deref(), Some("shop/dish"));
+        assert_eq!(training(&mut conn, ours).await.unwrap(), None, "a search doesn't wait for itself");
+        while trials::claim(&mut conn, ours, "w1", Duration::from_secs(60)).await.unwrap().is_some_and(|t| t.number < 1) {
+            sqlx::query("UPDATE trials SET worker = 'w0' WHERE worker = 'w1'").execute(&mut *conn).await.unwrap();
+        }
+        assert!(training(&mut conn, other).await.unwrap().is_some());
+        finish(&mut conn, ours, &serde_json::json!({})).await.unwrap();
+        assert_eq!(training(&mut conn, other).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_shortlist_stays_while_what_it_depends_on_does() {
+        let db = testing::database().await;
+        let mut conn = db.pool.acquire().await.unwrap();
+        let new = |spec_key: &str, search_key: &str| NewStudy {
+            job: Uuid::nil(),
+            namespace: "shop".into(),
+            name: "dish".into(),
+            generation: 1,
+            spec_key: spec_key.into(),
+            search_key: search_key.into(),
+        };
+        begin(&mut conn, &new("s1", "c1")).await.unwrap();
+        set_shortlist(&mut conn, Uuid::nil(), Some(&serde_json::json!([1]))).await.unwrap();
+        set_token(&mut conn, Uuid::nil(), "hash").await.unwrap();
+        assert_eq!(job_of_token(&db.pool, "hash").await.unwrap(), Some(Uuid::nil()));
+        finish(&mut conn, Uuid::nil(), &serde_json::json!({"reason": "x"})).await.unwrap();
+        assert_eq!(job_of_token(&db.pool, "hash").await.unwrap(), None, "a finished job's pods have no right left");
+        begin(&mut conn, &new("s2", "c1")).await.unwrap();
+        let study = get(&db.pool, Uuid::nil()).await.unwrap().unwrap();
+        assert_eq!((study.shortlist.is_some(), study.outcome), (true, None));
+        begin(&mut conn, &new("s3", "c2")).await.unwrap();
+        assert_eq!(get(&db.pool, Uuid::nil()).await.unwrap().unwrap().shortlist, None);
+        assert_eq!(retain(&db.pool, &[Uuid::nil()], None).await.unwrap(), 0);
+        assert_eq!(retain(&db.pool, &[], Some("other")).await.unwrap(), 0);
+        assert_eq!(retain(&db.pool, &[], Some("shop")).await.unwrap(), 1);
+    }
+}

@@ -13,6 +13,8 @@ mod select;
 mod shortlist;
 mod stages;
 mod status;
+#[cfg(test)]
+mod stories;
 mod target;
 mod validate;
 

@@ -103,7 +103,7 @@ pub fn search(v: &Validated, facts: &Facts, places: &[Place]) -> Result<Shortlis
     Ok(Shortlist { targets: v.targets.iter().zip(places).map(rank).collect::<Result<_, StudyError>>()? })
 }
 
-fn calibration(space: &Space, seed: u64) -> Vec<Architecture> {
+pub fn calibration(space: &Space, seed: u64) -> Vec<Architecture> {
     calibration_nets(space, CALIBRATION_NETS, seed)
 }
 
