@@ -23,6 +23,8 @@ pub enum Command {
         #[command(flatten)]
         database: Database,
     },
+    /// Ask a running operator, for instance whether it is ready, and fail if it isn't.
+    Probe(crate::probe::Probe),
 }
 
 #[derive(Debug, Clone, clap::Args)]

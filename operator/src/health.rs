@@ -13,6 +13,8 @@ pub enum Dependency {
     CustomResources,
     /// Only on the leader.
     Broker,
+    /// Only on the leader: what devices send can be stored.
+    Ingest,
 }
 
 /// Cheap to clone; a dependency that was never mentioned is not waited for.
@@ -37,8 +39,8 @@ impl Health {
         }
     }
 
-    pub fn down(&self, dependency: Dependency, reason: impl ToString) {
-        let reason = reason.to_string();
+    pub fn down(&self, dependency: Dependency, reason: impl Into<String>) {
+        let reason = reason.into();
         if self.set(dependency, Some(reason.clone())) {
             tracing::warn!(?dependency, reason, "is away");
         }
@@ -55,8 +57,9 @@ impl Health {
 
     /// True if this turned the state.
     fn set(&self, dependency: Dependency, reason: Option<String>) -> bool {
-        let was = self.lock().insert(dependency, reason.clone());
-        was.is_none_or(|was| was.is_some() != reason.is_some())
+        let down = reason.is_some();
+        let was = self.lock().insert(dependency, reason);
+        was.is_none_or(|was| was.is_some() != down)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Dependency, Option<String>>> {

@@ -26,6 +26,8 @@ pub struct Election {
     duration: Duration,
     /// The lease as last seen to change, and when.
     seen: Option<(Seen, Instant)>,
+    /// Since when it is surely ours.
+    renewed: Instant,
 }
 
 /// What of a lease tells that its holder lives.
@@ -46,14 +48,18 @@ enum Step {
 impl Election {
     pub fn new(client: kube::Client, namespace: &str, holder: &str, duration: Duration) -> Self {
         let leases = Api::namespaced(client, namespace);
-        Self { leases, holder: holder.to_owned(), duration, seen: None }
+        Self { leases, holder: holder.to_owned(), duration, seen: None, renewed: Instant::now() }
     }
 
     /// Until this process leads.
     pub async fn win(&mut self) {
         loop {
+            let began = Instant::now();
             match self.attempt().await {
-                Ok(true) => return,
+                Ok(true) => {
+                    self.renewed = began;
+                    return;
+                }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "can't take the lease yet"),
             }
@@ -61,19 +67,18 @@ impl Election {
         }
     }
 
-    /// Until this process leads no more; tells why.
+    /// Until this process leads no more; tells why. May be dropped and called again.
     pub async fn hold(&mut self) -> String {
         // Others wait for the whole duration: this one stops well before.
         let patience = self.duration * 2 / 3;
-        let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(self.pace()).await;
             let began = Instant::now();
-            let left = patience.saturating_sub(renewed.elapsed());
+            let left = patience.saturating_sub(self.renewed.elapsed());
             match tokio::time::timeout(left, self.attempt()).await {
-                Ok(Ok(true)) => renewed = began,
+                Ok(Ok(true)) => self.renewed = began,
                 Ok(Ok(false)) => return "another replica has taken the lease".into(),
-                Ok(Err(error)) if renewed.elapsed() < patience => {
+                Ok(Err(error)) if self.renewed.elapsed() < patience => {
                     tracing::warn!(%error, "can't renew the lease, trying again");
                 }
                 Ok(Err(error)) => return format!("the lease was not renewed for {patience:?}: {error}"),

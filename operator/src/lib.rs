@@ -14,5 +14,6 @@ pub mod ingest;
 pub mod leader;
 pub mod metrics;
 pub mod mqtt;
+pub mod probe;
 pub mod run;
 pub mod store;

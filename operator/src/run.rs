@@ -27,6 +27,7 @@ use crate::ingest::Ingest;
 use crate::leader::Election;
 use crate::metrics::Metrics;
 use crate::mqtt::{Connection, Session};
+use crate::probe::probe;
 use crate::store;
 
 /// What is being done gets this long to end.
@@ -44,6 +45,7 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
             let pool = database::pool(&database)?;
             store::migrator().run(&pool).await.context("migrating the database")
         }
+        Command::Probe(asked) => probe(&asked).await,
     }
 }
 
@@ -77,10 +79,16 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         database::migrate(&api.db, &api.health).await;
         probes::wait_for(&api.health, Dependency::CustomResources).await;
         election.win().await;
-        begin_term(&api).await
+        // While the database keeps it waiting, the lease must be kept as well.
+        tokio::select! {
+            epoch = begin_term(&api) => Ok(epoch),
+            lost = election.hold() => Err(lost),
+        }
     };
-    let Some(epoch) = tasks.unless_ended(leading).await? else {
-        return tasks.end().await;
+    let epoch = match tasks.unless_ended(leading).await? {
+        Some(Ok(epoch)) => epoch,
+        Some(Err(reason)) => bail!("leads no more: {reason}"),
+        None => return tasks.end().await,
     };
     api.metrics.leader.set(1);
     tracing::info!(epoch, "leads");

@@ -6,7 +6,7 @@ use protocol::presence::{MAX_PRESENCE, Presence};
 use protocol::profile::{MAX_PROFILE, ProfileResponse};
 use protocol::reported::{MAX_REPORTED, Reported};
 use protocol::telemetry::{Batch, MAX_TELEMETRY};
-use protocol::topic::{Channel, Topic};
+use protocol::topic::{Channel, Topic, TopicError};
 use protocol::{WireError, from_bytes};
 use serde::de::DeserializeOwned;
 
@@ -38,7 +38,7 @@ pub struct Refusal {
 
 impl Message {
     pub fn read(topic: &str, payload: &[u8]) -> Result<Self, Refusal> {
-        let parsed: Topic = topic.parse().map_err(|e| refusal(Drop::topic, e))?;
+        let parsed: Topic = topic.parse().map_err(|e: TopicError| refusal(Drop::topic, e.to_string()))?;
         let Topic { site, device, channel } = parsed;
         let named = |name: &DeviceId| same(&device, name);
         match channel {
@@ -104,8 +104,8 @@ impl Message {
 
 fn decode<T: DeserializeOwned>(payload: &[u8], limit: usize) -> Result<T, Refusal> {
     from_bytes(payload, limit).map_err(|error| match &error {
-        WireError::TooLarge { .. } => refusal(Drop::oversize, error),
-        WireError::NotUtf8 | WireError::TooDeep | WireError::Json(_) => refusal(Drop::payload, error),
+        WireError::TooLarge { .. } => refusal(Drop::oversize, error.to_string()),
+        WireError::NotUtf8 | WireError::TooDeep | WireError::Json(_) => refusal(Drop::payload, error.to_string()),
     })
 }
 
@@ -123,8 +123,8 @@ fn number(n: u64) -> Result<(), Refusal> {
     i64::try_from(n).map(|_| ()).map_err(|_| refusal(Drop::payload, format!("{n} is no number to count with")))
 }
 
-fn refusal(reason: Drop, detail: impl ToString) -> Refusal {
-    Refusal { reason, detail: detail.to_string() }
+fn refusal(reason: Drop, detail: impl Into<String>) -> Refusal {
+    Refusal { reason, detail: detail.into() }
 }
 
 #[cfg(test)]

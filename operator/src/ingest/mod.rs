@@ -136,6 +136,7 @@ impl Ingest {
         loop {
             let reason = match tokio::time::timeout(PATIENCE, self.commit(taken)).await {
                 Ok(Ok(stored)) => {
+                    self.health.up(Dependency::Ingest);
                     self.metrics.oldest_unpersisted.set(0);
                     return Ok(stored);
                 }
@@ -143,9 +144,8 @@ impl Ingest {
                 Ok(Err(error)) => return Err(error),
                 Err(_) => format!("database: no answer within {PATIENCE:?}"),
             };
-            self.health.down(Dependency::Postgres, &reason);
+            self.health.down(Dependency::Ingest, format!("messages of devices wait for the database: {reason}"));
             self.metrics.oldest_unpersisted.set(oldest.elapsed().as_secs() as i64);
-            tracing::warn!(reason, messages = taken.len(), "can't store messages yet, trying again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(3));
         }
@@ -173,12 +173,12 @@ impl Ingest {
                         tracing::debug!(device = %presence.device, "ignored a stale presence");
                     }
                 }
-                Message::Ack(_) => {}
                 Message::Profile(response) => {
                     store::profiles::record(&mut tx, response).await?;
                 }
                 Message::Telemetry(incoming) => telemetry.push(incoming.clone()),
-                Message::Event(..) | Message::Cleared => {}
+                // Acks: not yet.
+                Message::Ack(_) | Message::Event(..) | Message::Cleared => {}
             }
         }
         let stored =

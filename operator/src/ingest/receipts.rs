@@ -11,7 +11,7 @@ use crate::mqtt::Publisher;
 use crate::store::telemetry::Stored;
 
 /// A device that is away asks again by sending again.
-const EXPIRY: Duration = Duration::from_secs(300);
+const EXPIRY: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Receipts {

@@ -17,7 +17,7 @@ use crate::mqtt::{Connection, Session};
 use crate::store::testing::{TestDb, database};
 
 /// Silence that never makes a device offline.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 struct Fixture {
     db: TestDb,
@@ -47,10 +47,10 @@ async fn start(
     let (connection, publisher, deliveries) = Connection::new(&broker.args("haizen-operator")).unwrap();
     let session = Session { changes: changes.clone(), health: health.clone(), metrics: metrics.clone() };
     tokio::spawn(connection.run(session, shutdown.clone()));
+    until("the subscription", async || health.is_up(Dependency::Broker)).await;
     let (db, metrics, changes) = (db.pool.clone(), metrics.clone(), changes.clone());
     let ingest = Ingest { db, publisher, changes, metrics, health, epoch };
-    let running = tokio::spawn(ingest.run(deliveries, shutdown.clone()));
-    running
+    tokio::spawn(ingest.run(deliveries, shutdown.clone()))
 }
 
 /// Waits for a condition that real processes bring about.
@@ -207,7 +207,8 @@ async fn a_late_will_does_not_hide_a_device() {
     publish(&device, "t/dishes", samples(1..=1)).await;
     until("telemetry", async || store::telemetry::summary(&f.db.pool).await.unwrap().stored == 1).await;
     assert_eq!(online().await, Some(true));
-    assert_eq!(store::devices::list(&f.db.pool, Duration::ZERO).await.unwrap()[0].online, false);
+    let silent = store::devices::list(&f.db.pool, Duration::ZERO).await.unwrap();
+    assert!(!silent[0].online, "{silent:?}");
     say(false, boot(2), 1).await;
     until("offline", async || online().await == Some(false)).await;
     let count = store::devices::count(&f.db.pool, LONG).await.unwrap();

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rumqttc::NetworkOptions;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, Filter, Packet, Publish, RetainForwardRule, Subscribe};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, Filter, Packet, Publish, RetainForwardRule, SubAck, Subscribe, SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Request, StateError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -49,8 +51,11 @@ pub struct Session {
 pub struct Connection {
     events: EventLoop,
     deliveries: mpsc::Sender<Delivery>,
+    /// Counts connections and losses: what came before has no meaning after.
     number: Arc<AtomicU64>,
     address: String,
+    /// Not connected yet since this process started.
+    first: bool,
 }
 
 impl Connection {
@@ -62,7 +67,7 @@ impl Connection {
         let publisher = Publisher::new(client.clone());
         let received = Deliveries { receiver, client, connection: number.clone() };
         let address = format!("{}:{}", broker.mqtt_host, broker.mqtt_port);
-        Ok((Self { events, deliveries, number, address }, publisher, received))
+        Ok((Self { events, deliveries, number, address, first: true }, publisher, received))
     }
 
     /// Polls until `shutdown`; reconnects for ever.
@@ -75,6 +80,7 @@ impl Connection {
                     failures = 0;
                     self.connected(&ack, &session, &mut unsent);
                 }
+                Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack, &session),
                 Ok(Event::Incoming(Packet::Publish(publish))) => self.deliver(publish, &session),
                 Ok(_) => {}
                 Err(error) => {
@@ -93,10 +99,20 @@ impl Connection {
         self.number.fetch_add(1, Ordering::AcqRel);
         tracing::info!(broker = self.address, resumed = ack.session_present, "connected to the broker");
         // Even into a resumed session: another version of this program may have asked for other filters.
-        let first = self.number.load(Ordering::Acquire) == 1;
-        self.events.pending.push_back(Request::Subscribe(subscribe(first)));
+        self.events.pending.push_back(Request::Subscribe(subscribe(self.first)));
+        self.first = false;
         self.events.pending.append(unsent);
         session.metrics.mqtt_connected.set(1);
+    }
+
+    /// From here on nothing that a device sends is missed.
+    fn subscribed(&self, ack: &SubAck, session: &Session) {
+        let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+        if let Some(code) = refused {
+            let reason = format!("MQTT broker {} refuses a subscription ({code:?}): check its ACL", self.address);
+            session.health.down(Dependency::Broker, reason);
+            return;
+        }
         session.health.up(Dependency::Broker);
         session.changes.notify(Change::Broker);
     }
@@ -110,6 +126,7 @@ impl Connection {
 
     /// Saves what was to be published: the client itself forgets it when the broker has forgotten our session.
     fn lost(&mut self, error: &ConnectionError, session: &Session, unsent: &mut VecDeque<Request>) {
+        self.number.fetch_add(1, Ordering::AcqRel);
         session.metrics.mqtt_connected.set(0);
         session.health.down(Dependency::Broker, format!("MQTT broker {}: {error}", self.address));
         let collided = self.events.state.collision.take().map(Request::Publish);

@@ -27,7 +27,7 @@ pub(super) fn pool(database: &Database) -> anyhow::Result<PgPool> {
     Ok(PgPoolOptions::new()
         .max_connections(database.database_connections)
         .acquire_timeout(Duration::from_secs(5))
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options))
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn migrate(db: &PgPool, health: &Health) {
 
 /// Makes partitions ahead and drops old ones, now and every hour.
 pub(super) async fn keep_partitions(db: PgPool, days: u32, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(Duration::from_secs(3600));
+    let mut tick = tokio::time::interval(Duration::from_hours(1));
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let kept = async {

@@ -77,9 +77,10 @@ pub async fn record_presence(
     Ok(done.rows_affected() == 1)
 }
 
-/// A sign of life of these devices.
+/// A sign of life of these devices; written at most every few seconds.
 pub async fn seen(conn: &mut PgConnection, devices: &[String]) -> Result<(), StoreError> {
-    let sql = "UPDATE presence SET last_seen = now() WHERE device = ANY($1)";
+    let sql = "UPDATE presence SET last_seen = now()
+        WHERE device = ANY($1) AND last_seen < now() - interval '5 seconds'";
     sqlx::query(sql).bind(devices).execute(conn).await?;
     Ok(())
 }
