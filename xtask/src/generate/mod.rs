@@ -1,6 +1,7 @@
 //! Files that are derived from the code, committed, and must equal what the code says now.
 
 mod manifests;
+mod nodes;
 mod reference;
 mod schema;
 
@@ -49,7 +50,13 @@ fn all() -> Result<Vec<Generated>> {
         files.extend(manifests::of(&crd)?);
         files.push(reference::of(&crd));
     }
+    files.push(nodes::reference_page());
     Ok(files)
+}
+
+/// Text that must stay inside one cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::Generated;
 use super::schema::{Field, fields, rules};
+use super::{Generated, cell};
 
 pub(crate) fn of(crd: &Value) -> Generated {
     let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
@@ -81,10 +81,6 @@ fn columns(version: &Value) -> String {
         let _ = writeln!(table, "| {} | `{}` | {wide} |", text("name").to_uppercase(), cell(text("jsonPath")));
     }
     table
-}
-
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
 }
 
 #[cfg(test)]
