@@ -3,9 +3,9 @@
 //! Times cross as [`jiff::Timestamp`] through the SQL functions `hz_time(bigint)` and `hz_micros(timestamptz)`
 //! and [`time`] / [`micros`] here: microseconds on the wire, `timestamptz` in the tables.
 
+pub mod desired;
 pub mod devices;
 pub mod leadership;
-pub mod desired;
 pub mod models;
 pub mod profiles;
 pub mod revisions;
@@ -33,7 +33,10 @@ impl StoreError {
         match self {
             Self::Sql(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
                 // Connection, resources, operator intervention, rollback by concurrency, read-only after a failover.
-                ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "25006"
+                ["08", "53", "57", "40"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                    || code == "25006"
             }),
             Self::Sql(
                 sqlx::Error::Io(_)
@@ -56,9 +59,9 @@ impl StoreError {
     pub fn is_refusal(&self) -> bool {
         match self {
             // Data, integrity, and limits such as the size of an index row.
-            Self::Sql(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
-            }
+            Self::Sql(sqlx::Error::Database(error)) => error
+                .code()
+                .is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class))),
             Self::Sql(sqlx::Error::Encode(_)) => true,
             Self::Sql(_) | Self::Corrupt { .. } | Self::Fenced { .. } => false,
         }
