@@ -1,0 +1,133 @@
+//! All arguments and environment variables.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::{local, worker};
+
+/// Trains networks that a search chose.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Threads that train; the machine's (or the pod's limit of) cores when not given.
+    #[arg(long, env = "OMP_NUM_THREADS", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Claims trials of a job from the operator, one after the other, until none is left.
+    Run(RunArgs),
+    /// Trains one architecture from a folder of data.
+    Train(TrainArgs),
+    /// Writes an ONNX file without weights for each block of a search space, to measure on a device.
+    Blocks(BlocksArgs),
+    /// Writes the ONNX file of a checkpoint.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    /// Address of the operator, for instance http://haizen-operator.haizen:8080.
+    #[arg(long, env = "HAIZEN_URL")]
+    pub url: String,
+    /// Token of this job.
+    #[arg(long, env = "HAIZEN_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// Id of the job.
+    #[arg(long, env = "HAIZEN_JOB")]
+    pub job: String,
+    /// Name of this worker, different from every other's.
+    #[arg(long, env = "HAIZEN_WORKER")]
+    pub worker: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    /// The architecture's text, or a file that holds it.
+    #[arg(long)]
+    pub arch: String,
+    /// Folder or file:// address of the data.
+    #[arg(long)]
+    pub data: String,
+    /// Folder for model.onnx, metrics.json and the checkpoint; a checkpoint there is gone on from.
+    #[arg(long)]
+    pub out: PathBuf,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub epochs: u32,
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Share of the training images held out.
+    #[arg(long, default_value_t = 0.1)]
+    pub validation_split: f64,
+    /// Use only so many training images.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// Settings of the training as JSON, over the defaults; for instance {"batch": 64, "peakRate": 0.1}.
+    #[arg(long, default_value = "{}")]
+    pub recipe: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BlocksArgs {
+    /// File with a NasJob's `searchSpace` as JSON; the preset mobile-small when not given.
+    #[arg(long)]
+    pub space: Option<PathBuf>,
+    /// Folder for the files, named by block.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ExportArgs {
+    /// A checkpoint that `train` left.
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+impl Args {
+    pub fn run(self) -> ExitCode {
+        let Self { command, threads } = self;
+        log();
+        tch::set_num_threads(i32::from(threads.unwrap_or_else(cores)));
+        let result = match command {
+            Command::Run(args) => worker::run(args),
+            Command::Train(args) => local::train(&args),
+            Command::Blocks(args) => local::blocks(&args),
+            Command::Export(args) => local::export(&args),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(exit) => {
+                match exit {
+                    Exit::Terminated => tracing::info!("{exit}"),
+                    Exit::BadInput(_) | Exit::Temporary(_) => tracing::error!("{exit}"),
+                }
+                exit.code()
+            }
+        }
+    }
+}
+
+/// Respects a pod's CPU limit, which libtorch by itself does not.
+fn cores() -> u16 {
+    std::thread::available_parallelism().map_or(1, |cores| u16::try_from(cores.get()).unwrap_or(u16::MAX))
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}

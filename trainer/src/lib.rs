@@ -1,0 +1,13 @@
+//! Trains the candidates of a search and exports them: what a search Job's pod runs.
+//!
+//! Owns data loading, training with libtorch, checkpoints, and the trainer's side of its contract with the
+//! operator (`protocol::trainer`). Knows nothing of Kubernetes.
+
+pub mod args;
+pub mod data;
+pub mod exit;
+pub mod local;
+pub mod model;
+pub mod process;
+pub mod training;
+pub mod worker;

@@ -1,0 +1,214 @@
+//! The commands that need no operator.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use search::space::{Architecture, SearchSpaceConfig, Space};
+
+use crate::args::{BlocksArgs, ExportArgs, TrainArgs};
+use crate::data::Dataset;
+use crate::exit::Exit;
+use crate::training::{Checkpoint, Moment, Observer, Outcome, Recipe, Task, TrainingError, train as run};
+
+/// Trains one architecture; goes on from a checkpoint in the folder.
+pub fn train(args: &TrainArgs) -> Result<(), Exit> {
+    let TrainArgs {
+        arch,
+        data,
+        out,
+        epochs,
+        seed,
+        validation_split,
+        limit,
+        recipe,
+    } = args;
+    let architecture = architecture(arch)?;
+    let recipe: Recipe = serde_json::from_str(recipe)
+        .context("--recipe")
+        .map_err(Exit::BadInput)?;
+    let data = Dataset::load(data)
+        .and_then(|data| {
+            data.fitted(
+                architecture.resolution,
+                architecture.channels,
+                architecture.classes(),
+            )
+        })
+        .map_err(|error| Exit::BadInput(error.into()))?;
+    fs::create_dir_all(out)
+        .with_context(|| format!("can't make {}", out.display()))
+        .map_err(Exit::BadInput)?;
+    let task = Task {
+        architecture: &architecture,
+        data: &data,
+        validation_split: *validation_split,
+        limit: *limit,
+        epochs: *epochs,
+        seed: *seed,
+        recipe: &recipe,
+    };
+    let resume = read_checkpoint(out)?;
+    let mut observer = Folder {
+        out,
+        next: std::time::Instant::now(),
+    };
+    let outcome = run(&task, resume.as_ref(), &mut observer).map_err(|error| match error {
+        TrainingError::Torch(_) => Exit::Temporary(error.into()),
+        _ => Exit::BadInput(error.into()),
+    })?;
+    let Outcome::Finished { net, metrics } = outcome else {
+        return Err(Exit::Terminated);
+    };
+    let weights = net.weights().context("libtorch").map_err(Exit::Temporary)?;
+    let file = export::trained_net(&architecture, &weights)
+        .context("export")
+        .map_err(Exit::BadInput)?;
+    write(&out.join("model.onnx"), &file.bytes)?;
+    let text = serde_json::to_vec_pretty(&metrics)
+        .context("metrics")
+        .map_err(Exit::Temporary)?;
+    write(&out.join("metrics.json"), &text)?;
+    tracing::info!(
+        accuracy = metrics.accuracy,
+        validation = metrics.validation_accuracy,
+        seconds = metrics.train_seconds,
+        macs = metrics.macs,
+        parameters = metrics.parameters,
+        "trained {}",
+        architecture.id()
+    );
+    Ok(())
+}
+
+/// Writes the blocks of a space as files to measure.
+pub fn blocks(args: &BlocksArgs) -> Result<(), Exit> {
+    let BlocksArgs { space, out } = args;
+    let config: SearchSpaceConfig = match space {
+        Some(path) => {
+            let text = fs::read(path).with_context(|| format!("can't read {}", path.display()));
+            let text = text.map_err(Exit::BadInput)?;
+            serde_json::from_slice(&text)
+                .with_context(|| path.display().to_string())
+                .map_err(Exit::BadInput)?
+        }
+        None => SearchSpaceConfig::default(),
+    };
+    let space = Space::from_config(&config).map_err(|error| Exit::BadInput(error.into()))?;
+    fs::create_dir_all(out)
+        .with_context(|| format!("can't make {}", out.display()))
+        .map_err(Exit::BadInput)?;
+    let keys = space.block_keys();
+    for key in &keys {
+        write(
+            &out.join(format!("{key}.onnx")),
+            &export::profile_block(key).bytes,
+        )?;
+    }
+    tracing::info!("{} blocks in {}", keys.len(), out.display());
+    Ok(())
+}
+
+/// Writes the ONNX file of a checkpoint.
+pub fn export(args: &ExportArgs) -> Result<(), Exit> {
+    let ExportArgs {
+        checkpoint: path,
+        out,
+    } = args;
+    let bytes = fs::read(path)
+        .with_context(|| format!("can't read {}", path.display()))
+        .map_err(Exit::BadInput)?;
+    let named = |error: anyhow::Error| Exit::BadInput(error.context(path.display().to_string()));
+    let Checkpoint { place, tensors } =
+        Checkpoint::from_bytes(&bytes).map_err(|error| named(error.into()))?;
+    let architecture: Architecture = place
+        .architecture
+        .parse()
+        .map_err(|error| named(anyhow!("{error}")))?;
+    let weights = export::Weights(tensors.into_iter().collect());
+    let file = export::trained_net(&architecture, &weights).map_err(|error| named(error.into()))?;
+    write(out, &file.bytes)?;
+    tracing::info!("sha256:{} in {}", file.sha256, out.display());
+    Ok(())
+}
+
+/// The text itself or what stands in the file of that name.
+fn architecture(text: &str) -> Result<Architecture, Exit> {
+    if text.starts_with("m1/") {
+        return text.parse().map_err(|error| Exit::BadInput(anyhow!("{error}")));
+    }
+    let content = fs::read_to_string(text)
+        .with_context(|| format!("can't read {text}"))
+        .map_err(Exit::BadInput)?;
+    content
+        .trim()
+        .trim_matches('"')
+        .parse()
+        .map_err(|error| Exit::BadInput(anyhow!("{text}: {error}")))
+}
+
+const CHECKPOINT: &str = "checkpoint";
+const PREVIOUS: &str = "checkpoint.previous";
+
+/// The newest checkpoint that is whole.
+fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
+    for name in [CHECKPOINT, PREVIOUS] {
+        let path = out.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => match Checkpoint::from_bytes(&bytes) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                Err(error) => tracing::warn!("{}: {error}", path.display()),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let error = anyhow!(error).context(format!("can't read {}", path.display()));
+                return Err(Exit::BadInput(error));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whole or not at all: written beside, then renamed.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
+    let beside = path.with_added_extension("part");
+    fs::write(&beside, bytes)
+        .and_then(|()| fs::rename(&beside, path))
+        .with_context(|| format!("can't write {}", path.display()))
+        .map_err(Exit::Temporary)
+}
+
+struct Folder<'a> {
+    out: &'a Path,
+    next: std::time::Instant,
+}
+
+impl Observer for Folder<'_> {
+    fn go_on(&mut self, at: &Moment) -> bool {
+        let now = std::time::Instant::now();
+        if now >= self.next {
+            self.next = now + std::time::Duration::from_secs(5);
+            let Moment {
+                epoch,
+                epochs,
+                fraction,
+                loss,
+                seconds_left,
+            } = at;
+            tracing::info!(
+                "epoch {epoch} of {epochs}, {:.0} %, loss {loss:.3}, {seconds_left:.0} s left",
+                fraction * 100.0
+            );
+        }
+        true
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        let (current, previous) = (self.out.join(CHECKPOINT), self.out.join(PREVIOUS));
+        // None yet before the first.
+        let _ = fs::rename(&current, &previous);
+        if let Err(error) = write(&current, &checkpoint.to_bytes()) {
+            tracing::warn!("no checkpoint: {error}");
+        }
+    }
+}

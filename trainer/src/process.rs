@@ -1,0 +1,38 @@
+//! Settings that libraries read while they are loaded, so that the program has to be started again with them.
+//!
+//! - `OMP_WAIT_POLICY=passive`: OpenMP's threads sleep between two operations. By default they spin, and as soon
+//!   as another process wants a core, each operation waits a whole time slice: ten times slower was seen.
+//! - `MALLOC_…`: freed memory stays in the process. A training step frees and takes the same buffers again;
+//!   handing them back to the kernel in between costs a third of the step in page faults.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("OMP_WAIT_POLICY", "passive"),
+    ("MALLOC_MMAP_MAX_", "0"),
+    ("MALLOC_TRIM_THRESHOLD_", "8589934592"),
+    ("MALLOC_TOP_PAD_", "67108864"),
+];
+/// Says that the program was started again, whatever became of the settings.
+const DONE: &str = "HAIZEN_TRAINER_SETTINGS";
+
+/// Starts the program again, in the same process, when a setting is missing; what the user has set stays.
+/// Without success it goes on slower.
+pub fn settle() {
+    if std::env::var_os(DONE).is_some() {
+        return;
+    }
+    let missing = SETTINGS
+        .iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none());
+    if let Ok(program) = std::env::current_exe() {
+        let mut command = Command::new(program);
+        command
+            .args(std::env::args_os().skip(1))
+            .envs(missing.copied())
+            .env(DONE, "1");
+        // Comes back only when it failed.
+        drop(command.exec());
+    }
+}
