@@ -1,7 +1,7 @@
 # What a developer runs. The logic is in the scripts; `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup native cluster cluster-down images check test demo demo-down
+.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down
 
 # Cargo needs libtorch and ONNX Runtime; `source e2e/env.sh` says the same to a shell.
 HAIZEN_CACHE ?= $(HOME)/.cache/haizen
@@ -11,7 +11,7 @@ export ORT_DYLIB_PATH := $(HAIZEN_CACHE)/native/onnxruntime-1.32.0/libonnxruntim
 export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: ## Install the Debian packages that are missing (needs root); starts no service
 	@e2e/cluster/setup.sh
@@ -34,13 +34,21 @@ check: native ## Formatting, lints, and the project's own rules
 	cargo run --quiet --profile fast -p xtask -- check
 	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images -name '*.sh' -perm -u+x)
 
-test: setup native ## Every test, the end-to-end ones on a real cluster included
-	cargo test --workspace --profile fast --exclude e2e
-	@$(MAKE) --no-print-directory cluster images
-	cargo test --profile fast -p e2e
+# One selection of packages for tests and images: cargo then builds every dependency once.
+programs: setup native ## Build every program and test
+	@echo "building programs and tests (about 15 minutes the first time)"
+	cargo build --profile fast --workspace --bins --tests
 
-demo: setup native cluster images ## The whole story on a real cluster, live
-	cargo run --quiet --profile fast -p e2e --bin demo
+unit: programs ## The tests that need no cluster
+	cargo test --profile fast --workspace --lib --bins
 
-demo-down: ## Remove what `make demo` installed
-	cargo run --quiet --profile fast -p e2e --bin demo -- down
+e2e: programs cluster images ## Stories on a real cluster
+	cargo test --profile fast --workspace --test stories -- --test-threads=1
+
+test: unit e2e ## Every test, the stories on a real cluster included
+
+demo: ## The whole line on a real cluster, live
+	@e2e/demo.sh
+
+demo-down: ## Remove what `make demo` installed; the cluster stays
+	@e2e/demo.sh --down

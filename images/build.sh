@@ -34,22 +34,22 @@ main() {
 
 buildah_() { "$images_dir/buildah.sh" "$@"; }
 
-# One cargo call for all programs, in the one profile that tests use too.
+# One cargo call for all programs, in the profile and with the selection of packages that tests use too.
 compile() {
-  local image packages=()
+  local image programs=
   for image in "$@"; do
     case $image in
-      operator | trainer | edge-agent) packages+=(--package "$image") ;;
+      operator | trainer | edge-agent) programs=yes ;;
       postgres | mosquitto) ;;
       *) die "no such image: $image (there are ${all[*]})" ;;
     esac
   done
-  ((${#packages[@]})) || return 0
+  [[ $programs ]] || return 0
   "$images_dir/fetch-native.sh"
   # shellcheck source=../e2e/env.sh
   . "$repo/e2e/env.sh"
   say "building the programs of the images (some minutes the first time)"
-  (cd "$repo" && cargo build --quiet --profile fast "${packages[@]}")
+  (cd "$repo" && cargo build --quiet --profile fast --workspace --bins)
 }
 
 one() {

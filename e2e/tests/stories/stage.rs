@@ -134,7 +134,7 @@ apiVersion: haizen.dev/v1alpha1
 kind: NasJob
 metadata: {{name: {name}}}
 spec:
-  task: {{imageClassification: {{dataset: {{uri: file:///usr/share/haizen/fashion-mnist, limit: 20000}}}}}}
+  task: {{imageClassification: {{dataset: {{uri: file:///usr/share/datasets/fashion-mnist, limit: 20000}}}}}}
   targets:
     - name: only
       deviceSelector: {{matchLabels: {{haizen.dev/class: {class}}}}}
