@@ -6,7 +6,11 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 #[derive(Debug, Parser)]
-#[command(name = "operator", version, about = "Haizen's operator: finds a model for every device class and brings it there")]
+#[command(
+    name = "operator",
+    version,
+    about = "Haizen's operator: finds a model for every device class and brings it there"
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
@@ -46,7 +50,11 @@ pub struct Config {
     #[arg(long, env = "HAIZEN_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: std::net::SocketAddr,
     /// HTTP address of this operator as pods of the cluster reach it, for instance `http://haizen.haizen:8080`.
-    #[arg(long, env = "HAIZEN_HTTP_URL", default_value = "http://haizen-operator.haizen.svc:8080")]
+    #[arg(
+        long,
+        env = "HAIZEN_HTTP_URL",
+        default_value = "http://haizen-operator.haizen.svc:8080"
+    )]
     pub http_url: String,
     /// Folder of the blob store.
     #[arg(long, env = "HAIZEN_BLOBS", default_value = "/var/lib/haizen/blobs")]
@@ -136,8 +144,20 @@ mod tests {
 
     #[test]
     fn few_flags_are_enough() {
-        let args = ["operator", "run", "--database-url", "postgres://db/haizen", "--mqtt-host", "mq"];
-        let Command::Run(config) = Args::try_parse_from(args).unwrap().command else { unreachable!() };
-        assert_eq!((config.broker.mqtt_port, config.database.database_connections), (1883, 8));
+        let args = [
+            "operator",
+            "run",
+            "--database-url",
+            "postgres://db/haizen",
+            "--mqtt-host",
+            "mq",
+        ];
+        let Command::Run(config) = Args::try_parse_from(args).unwrap().command else {
+            unreachable!()
+        };
+        assert_eq!(
+            (config.broker.mqtt_port, config.database.database_connections),
+            (1883, 8)
+        );
     }
 }

@@ -44,10 +44,15 @@ pub struct BlobRead {
 impl Blobs {
     /// A local folder; made if it isn't there.
     pub fn in_folder(folder: &Path) -> Result<Self, BlobError> {
-        let error = |source| BlobError::Folder { folder: folder.display().to_string(), source };
+        let error = |source| BlobError::Folder {
+            folder: folder.display().to_string(),
+            source,
+        };
         std::fs::create_dir_all(folder).map_err(error)?;
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self {
+            store: Arc::new(store),
+        })
     }
 
     /// Path on the operator's HTTP address.
@@ -74,7 +79,10 @@ impl Blobs {
         let bytes = bytes.into();
         let actual = Digest::of(&bytes);
         if actual != *expected {
-            return Err(BlobError::DigestMismatch { expected: expected.clone(), actual });
+            return Err(BlobError::DigestMismatch {
+                expected: expected.clone(),
+                actual,
+            });
         }
         self.put(bytes).await?;
         Ok(())
@@ -102,21 +110,35 @@ impl Blobs {
         };
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
             self.store.delete(&incoming).await?;
-            return Err(BlobError::DigestMismatch { expected: expected.clone(), actual: digest });
+            return Err(BlobError::DigestMismatch {
+                expected: expected.clone(),
+                actual: digest,
+            });
         }
         self.store.rename(&incoming, &location(&digest)).await?;
         Ok((digest, size))
     }
 
     pub async fn get(&self, digest: &Digest) -> Result<Bytes, BlobError> {
-        let got = self.store.get(&location(digest)).await.map_err(|e| error_of(digest, e))?;
+        let got = self
+            .store
+            .get(&location(digest))
+            .await
+            .map_err(|e| error_of(digest, e))?;
         Ok(got.bytes().await?)
     }
 
     /// `range` may end after the blob's end.
     pub async fn get_range(&self, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobRead, BlobError> {
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let got = self.store.get_opts(&location(digest), options).await.map_err(|e| error_of(digest, e))?;
+        let options = GetOptions {
+            range: range.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
+        let got = self
+            .store
+            .get_opts(&location(digest), options)
+            .await
+            .map_err(|e| error_of(digest, e))?;
         Ok(BlobRead {
             size: got.meta.size,
             range: got.range.clone(),
@@ -164,7 +186,9 @@ async fn write_all<E: std::fmt::Display>(
         upload.wait_for_capacity(4).await?;
         upload.put(chunk);
     }
-    let digest = hex::encode(hash.finalize()).parse().map_err(|e| BlobError::Source(format!("{e}")))?;
+    let digest = hex::encode(hash.finalize())
+        .parse()
+        .map_err(|e| BlobError::Source(format!("{e}")))?;
     Ok((digest, size))
 }
 
@@ -174,14 +198,19 @@ fn location(digest: &Digest) -> Location {
 
 fn error_of(digest: &Digest, error: object_store::Error) -> BlobError {
     match error {
-        object_store::Error::NotFound { .. } => BlobError::NotFound { digest: digest.clone() },
+        object_store::Error::NotFound { .. } => BlobError::NotFound {
+            digest: digest.clone(),
+        },
         error => error.into(),
     }
 }
 
 impl std::fmt::Debug for BlobRead {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlobRead").field("size", &self.size).field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("BlobRead")
+            .field("size", &self.size)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +221,12 @@ mod tests {
     use super::*;
 
     fn chunks(parts: &[&'static [u8]]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + use<> {
-        stream::iter(parts.iter().map(|p| Ok(Bytes::from_static(p))).collect::<Vec<_>>())
+        stream::iter(
+            parts
+                .iter()
+                .map(|p| Ok(Bytes::from_static(p)))
+                .collect::<Vec<_>>(),
+        )
     }
 
     #[tokio::test]
@@ -207,9 +241,17 @@ mod tests {
             blobs.put_expected(&b"hello"[..], &other).await,
             Err(BlobError::DigestMismatch { .. })
         ));
-        let streamed = blobs.put_stream(chunks(&[b"hel", b"lo, you"]), 100, None).await.unwrap();
+        let streamed = blobs
+            .put_stream(chunks(&[b"hel", b"lo, you"]), 100, None)
+            .await
+            .unwrap();
         assert_eq!(streamed, (Digest::of(b"hello, you"), 10));
-        assert!(blobs.put_stream(chunks(&[b"hello"]), 100, Some(&other)).await.is_err());
+        assert!(
+            blobs
+                .put_stream(chunks(&[b"hello"]), 100, Some(&other))
+                .await
+                .is_err()
+        );
         assert!(matches!(
             blobs.put_stream(chunks(&[b"hello", b"you"]), 6, None).await,
             Err(BlobError::TooLarge { limit: 6 })
@@ -218,7 +260,9 @@ mod tests {
         assert!(matches!(blobs.get(&other).await, Err(BlobError::NotFound { .. })));
         blobs.delete(&digest).await.unwrap();
         blobs.delete(&digest).await.unwrap();
-        let left: Vec<_> = std::fs::read_dir(folder.path().join("incoming")).unwrap().collect();
+        let left: Vec<_> = std::fs::read_dir(folder.path().join("incoming"))
+            .unwrap()
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }

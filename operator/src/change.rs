@@ -37,7 +37,9 @@ pub struct Changes {
 
 impl Changes {
     pub fn new() -> Self {
-        Self { counts: Arc::new(watch::Sender::new([0; KINDS])) }
+        Self {
+            counts: Arc::new(watch::Sender::new([0; KINDS])),
+        }
     }
 
     pub fn notify(&self, change: Change) {
@@ -50,20 +52,23 @@ impl Changes {
         let wanted: Vec<usize> = kinds.iter().map(|kind| *kind as usize).collect();
         let counts = self.counts.subscribe();
         let seen = *counts.borrow();
-        stream::unfold((counts, seen, wanted, false), |(mut counts, mut seen, wanted, woken)| async move {
-            if woken {
-                tokio::time::sleep(REST).await;
-            }
-            loop {
-                let now = *counts.borrow_and_update();
-                let changed = wanted.iter().any(|kind| now[*kind] != seen[*kind]);
-                seen = now;
-                if changed {
-                    return Some(((), (counts, seen, wanted, true)));
+        stream::unfold(
+            (counts, seen, wanted, false),
+            |(mut counts, mut seen, wanted, woken)| async move {
+                if woken {
+                    tokio::time::sleep(REST).await;
                 }
-                counts.changed().await.ok()?;
-            }
-        })
+                loop {
+                    let now = *counts.borrow_and_update();
+                    let changed = wanted.iter().any(|kind| now[*kind] != seen[*kind]);
+                    seen = now;
+                    if changed {
+                        return Some(((), (counts, seen, wanted, true)));
+                    }
+                    counts.changed().await.ok()?;
+                }
+            },
+        )
     }
 }
 

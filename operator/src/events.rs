@@ -13,14 +13,23 @@ pub struct Events {
 
 impl Events {
     pub fn new(client: kube::Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: "haizen-operator".into(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        let reporter = Reporter {
+            controller: "haizen-operator".into(),
+            instance: Some(instance.to_owned()),
+        };
+        Self {
+            recorder: Recorder::new(client, reporter),
+        }
     }
 
     /// `reason` is CamelCase; repeats of the same note within minutes become one event with a count.
     pub async fn publish(&self, object: &ObjectReference, reason: &str, note: String, warning: bool) {
         let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
+            type_: if warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: reason.to_owned(),
             note: Some(note.chars().take(MAX_NOTE / 4).collect()),
             action: "Reconcile".into(),

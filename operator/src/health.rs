@@ -52,7 +52,10 @@ impl Health {
 
     /// Why this process isn't ready; empty when it is.
     pub fn reasons(&self) -> BTreeMap<Dependency, String> {
-        self.lock().iter().filter_map(|(d, reason)| Some((*d, reason.clone()?))).collect()
+        self.lock()
+            .iter()
+            .filter_map(|(d, reason)| Some((*d, reason.clone()?)))
+            .collect()
     }
 
     /// True if this turned the state.

@@ -48,7 +48,13 @@ enum Step {
 impl Election {
     pub fn new(client: kube::Client, namespace: &str, holder: &str, duration: Duration) -> Self {
         let leases = Api::namespaced(client, namespace);
-        Self { leases, holder: holder.to_owned(), duration, seen: None, renewed: Instant::now() }
+        Self {
+            leases,
+            holder: holder.to_owned(),
+            duration,
+            seen: None,
+            renewed: Instant::now(),
+        }
     }
 
     /// Until this process leads.
@@ -89,12 +95,22 @@ impl Election {
 
     /// Hands over at once instead of letting the others wait.
     pub async fn release(&self) -> Result<(), LeaseError> {
-        let Some(lease) = self.leases.get_opt(NAME).await.map_err(Box::new)? else { return Ok(()) };
+        let Some(lease) = self.leases.get_opt(NAME).await.map_err(Box::new)? else {
+            return Ok(());
+        };
         if seen(&lease).holder.as_deref() != Some(&self.holder) {
             return Ok(());
         }
-        let spec = LeaseSpec { holder_identity: None, renew_time: None, ..lease.spec.clone().unwrap_or_default() };
-        self.write(Lease { spec: Some(spec), ..lease }).await?;
+        let spec = LeaseSpec {
+            holder_identity: None,
+            renew_time: None,
+            ..lease.spec.clone().unwrap_or_default()
+        };
+        self.write(Lease {
+            spec: Some(spec),
+            ..lease
+        })
+        .await?;
         Ok(())
     }
 
@@ -107,7 +123,10 @@ impl Election {
             self.seen = current.map(|seen| (seen, now));
         }
         let step = decide(self.seen.as_ref(), &self.holder, self.duration, now);
-        let spec = lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let spec = lease
+            .as_ref()
+            .and_then(|lease| lease.spec.clone())
+            .unwrap_or_default();
         let time = MicroTime(jiff::Timestamp::now());
         let ours = LeaseSpec {
             holder_identity: Some(self.holder.clone()),
@@ -122,11 +141,35 @@ impl Election {
         };
         match (step, lease) {
             (Step::Wait, _) => Ok(false),
-            (Step::Renew, Some(lease)) => self.write(Lease { spec: Some(ours), ..lease }).await,
-            (Step::Take, Some(lease)) => self.write(Lease { spec: Some(taken), ..lease }).await,
+            (Step::Renew, Some(lease)) => {
+                self.write(Lease {
+                    spec: Some(ours),
+                    ..lease
+                })
+                .await
+            }
+            (Step::Take, Some(lease)) => {
+                self.write(Lease {
+                    spec: Some(taken),
+                    ..lease
+                })
+                .await
+            }
             (Step::Create | Step::Take | Step::Renew, _) => {
-                let metadata = ObjectMeta { name: Some(NAME.into()), ..ObjectMeta::default() };
-                won(self.leases.create(&PostParams::default(), &Lease { metadata, spec: Some(taken) }).await)
+                let metadata = ObjectMeta {
+                    name: Some(NAME.into()),
+                    ..ObjectMeta::default()
+                };
+                won(self
+                    .leases
+                    .create(
+                        &PostParams::default(),
+                        &Lease {
+                            metadata,
+                            spec: Some(taken),
+                        },
+                    )
+                    .await)
             }
         }
     }
@@ -152,14 +195,22 @@ fn won(written: Result<Lease, kube::Error>) -> Result<bool, LeaseError> {
 fn seen(lease: &Lease) -> Seen {
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-    Seen { holder, renewed: spec.renew_time }
+    Seen {
+        holder,
+        renewed: spec.renew_time,
+    }
 }
 
 fn decide(seen: Option<&(Seen, Instant)>, us: &str, duration: Duration, now: Instant) -> Step {
     match seen {
         None => Step::Create,
         Some((Seen { holder: None, .. }, _)) => Step::Take,
-        Some((Seen { holder: Some(holder), .. }, _)) if holder == us => Step::Renew,
+        Some((
+            Seen {
+                holder: Some(holder), ..
+            },
+            _,
+        )) if holder == us => Step::Renew,
         Some((_, since)) if now.duration_since(*since) > duration => Step::Take,
         Some(_) => Step::Wait,
     }
@@ -173,10 +224,24 @@ mod tests {
     fn takes_only_what_is_free_or_silent_for_the_whole_duration() {
         let duration = Duration::from_secs(15);
         let start = Instant::now();
-        let held = |holder: &str| Some((Seen { holder: Some(holder.into()), renewed: None }, start));
+        let held = |holder: &str| {
+            Some((
+                Seen {
+                    holder: Some(holder.into()),
+                    renewed: None,
+                },
+                start,
+            ))
+        };
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(decide(None, "a", duration, start), Step::Create);
-        let free = Some((Seen { holder: None, renewed: None }, start));
+        let free = Some((
+            Seen {
+                holder: None,
+                renewed: None,
+            },
+            start,
+        ));
         assert_eq!(decide(free.as_ref(), "a", duration, start), Step::Take);
         assert_eq!(decide(held("a").as_ref(), "a", duration, start), Step::Renew);
         assert_eq!(decide(held("b").as_ref(), "a", duration, after(15)), Step::Wait);

@@ -127,8 +127,12 @@ impl Metrics {
 
     /// Once per reconcile.
     pub fn reconciled(&self, kind: Kind, result: Outcome, took: Duration) {
-        self.reconciles.get_or_create(&ReconcileLabels { kind, result }).inc();
-        self.durations.get_or_create(&KindLabels { kind }).observe(took.as_secs_f64());
+        self.reconciles
+            .get_or_create(&ReconcileLabels { kind, result })
+            .inc();
+        self.durations
+            .get_or_create(&KindLabels { kind })
+            .observe(took.as_secs_f64());
     }
 
     /// Once per write of a status subresource: a no-op reconcile writes nothing.
@@ -157,13 +161,38 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("reconcile", "Reconciles by kind and result", self.reconciles.clone());
-        r.register_with_unit("reconcile_duration", "Time of a reconcile", Unit::Seconds, self.durations.clone());
-        r.register("status_writes", "Writes of a status by kind", self.status_writes.clone());
-        r.register("telemetry_messages", "Telemetry samples by what became of them", self.samples.clone());
-        r.register("messages_dropped", "Messages of devices dropped, by reason", self.dropped.clone());
+        r.register(
+            "reconcile",
+            "Reconciles by kind and result",
+            self.reconciles.clone(),
+        );
+        r.register_with_unit(
+            "reconcile_duration",
+            "Time of a reconcile",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        r.register(
+            "status_writes",
+            "Writes of a status by kind",
+            self.status_writes.clone(),
+        );
+        r.register(
+            "telemetry_messages",
+            "Telemetry samples by what became of them",
+            self.samples.clone(),
+        );
+        r.register(
+            "messages_dropped",
+            "Messages of devices dropped, by reason",
+            self.dropped.clone(),
+        );
         r.register("devices", "Devices by state", self.devices.clone());
-        r.register("mqtt_connected", "1 while connected to the broker", self.mqtt_connected.clone());
+        r.register(
+            "mqtt_connected",
+            "1 while connected to the broker",
+            self.mqtt_connected.clone(),
+        );
         r.register("db_up", "1 while Postgres answers", self.db_up.clone());
         r.register("operator_leader", "1 on the leading replica", self.leader.clone());
         r.register_with_unit(

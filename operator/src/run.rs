@@ -43,7 +43,10 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
         Command::Crds => print_crds(),
         Command::Migrate { database } => {
             let pool = database::pool(&database)?;
-            store::migrator().run(&pool).await.context("migrating the database")
+            store::migrator()
+                .run(&pool)
+                .await
+                .context("migrating the database")
         }
         Command::Probe(asked) => probe(&asked).await,
     }
@@ -51,7 +54,11 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
 
 /// Until `shutdown`; an error means that this process can't go on.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), pod = config.pod_name, "operator starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pod = config.pod_name,
+        "operator starts"
+    );
     let config = Arc::new(config);
     let api = Api {
         db: database::pool(&config.database)?,
@@ -70,7 +77,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.spawn("http", serve(api.clone(), shutdown.clone()));
     let client = client().await?;
     tasks.spawn("database probe", probes::database(api.clone(), shutdown.clone()));
-    tasks.spawn("kubernetes probe", probes::kubernetes(api.clone(), client.clone(), shutdown.clone()));
+    tasks.spawn(
+        "kubernetes probe",
+        probes::kubernetes(api.clone(), client.clone(), shutdown.clone()),
+    );
 
     let config = &api.config;
     let lease = Duration::from_secs(config.lease_seconds);
@@ -115,10 +125,21 @@ fn lead(
     epoch: u64,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let Api { db, blobs, changes, metrics, health, config } = api.clone();
+    let Api {
+        db,
+        blobs,
+        changes,
+        metrics,
+        health,
+        config,
+    } = api.clone();
     health.down(Dependency::Broker, "not tried yet");
     let (connection, publisher, deliveries) = Connection::new(&config.broker)?;
-    let session = Session { changes: changes.clone(), health: health.clone(), metrics: metrics.clone() };
+    let session = Session {
+        changes: changes.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
     let ingest = Ingest {
         db: db.clone(),
         publisher: publisher.clone(),
@@ -128,13 +149,36 @@ fn lead(
         epoch,
     };
     let recorder = Events::new(client.clone(), &config.pod_name);
-    let ctx = Context { client, db: db.clone(), mqtt: publisher, blobs, changes, metrics, config, recorder, epoch };
+    let ctx = Context {
+        client,
+        db: db.clone(),
+        mqtt: publisher,
+        blobs,
+        changes,
+        metrics,
+        config,
+        recorder,
+        epoch,
+    };
     tasks.spawn("mqtt", done(connection.run(session, shutdown.clone())));
-    tasks.spawn("partitions", done(database::keep_partitions(db, ctx.config.telemetry_days, shutdown.clone())));
+    tasks.spawn(
+        "partitions",
+        done(database::keep_partitions(
+            db,
+            ctx.config.telemetry_days,
+            shutdown.clone(),
+        )),
+    );
     let ingesting = ingest.run(deliveries, shutdown.clone());
     tasks.spawn("ingest", async { Ok(ingesting.await?) });
-    tasks.spawn("nasjobs", done(controllers::nasjob::run(ctx.clone(), shutdown.clone())));
-    tasks.spawn("edgepipelines", done(controllers::edgepipeline::run(ctx, shutdown.clone())));
+    tasks.spawn(
+        "nasjobs",
+        done(controllers::nasjob::run(ctx.clone(), shutdown.clone())),
+    );
+    tasks.spawn(
+        "edgepipelines",
+        done(controllers::edgepipeline::run(ctx, shutdown.clone())),
+    );
     Ok(())
 }
 
@@ -151,14 +195,20 @@ async fn begin_term(api: &Api) -> u64 {
 
 async fn serve(api: Api, shutdown: CancellationToken) -> anyhow::Result<()> {
     let address = api.config.listen;
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}"))?;
     tracing::info!(%address, "serves HTTP");
-    axum::serve(listener, api::router(api)).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    axum::serve(listener, api::router(api))
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await?;
     Ok(())
 }
 
 async fn client() -> anyhow::Result<kube::Client> {
-    let mut config = kube::Config::infer().await.context("no way to the Kubernetes API: neither in a pod nor a kubeconfig")?;
+    let mut config = kube::Config::infer()
+        .await
+        .context("no way to the Kubernetes API: neither in a pod nor a kubeconfig")?;
     config.connect_timeout = Some(Duration::from_secs(5));
     Ok(kube::Client::try_from(config)?)
 }
@@ -201,7 +251,10 @@ struct Tasks {
 
 impl Tasks {
     fn new(shutdown: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), shutdown }
+        Self {
+            set: JoinSet::new(),
+            shutdown,
+        }
     }
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {

@@ -13,7 +13,9 @@ use super::{Api, ApiError};
 
 pub(super) fn router() -> Router<Api> {
     // No limit here: the store streams, and counts by itself.
-    Router::new().route("/blobs/sha256/{hex}", get(read).put(write)).layer(DefaultBodyLimit::disable())
+    Router::new()
+        .route("/blobs/sha256/{hex}", get(read).put(write))
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn read(
@@ -78,21 +80,31 @@ async fn write(
     let digest = digest(&hex)?;
     allowed(api.config.upload_token.as_deref(), &headers)?;
     let source = request.into_body().into_data_stream().map_err(|e| e.to_string());
-    api.blobs.put_stream(source, api.config.max_blob, Some(&digest)).await?;
+    api.blobs
+        .put_stream(source, api.config.max_blob, Some(&digest))
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn allowed(token: Option<&str>, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(token) = token else {
-        return Err(ApiError::Forbidden("uploads are off: the operator was started without an upload token".into()));
+        return Err(ApiError::Forbidden(
+            "uploads are off: the operator was started without an upload token".into(),
+        ));
     };
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     // Digests are compared, so that the time taken tells nothing of the token.
-    let given = given.and_then(|value| value.strip_prefix("Bearer ")).map(|value| Digest::of(value.as_bytes()));
+    let given = given
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(|value| Digest::of(value.as_bytes()));
     if given == Some(Digest::of(token.as_bytes())) {
         Ok(())
     } else {
-        Err(ApiError::Unauthorized("uploads need `Authorization: Bearer TOKEN` with the upload token".into()))
+        Err(ApiError::Unauthorized(
+            "uploads need `Authorization: Bearer TOKEN` with the upload token".into(),
+        ))
     }
 }
 
@@ -112,16 +124,24 @@ enum Selection {
 /// Which bytes a request asks for. Several ranges, other units and malformed ones get the whole, as HTTP allows.
 fn select(headers: &HeaderMap, tag: &str, size: u64) -> Selection {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_NONE_MATCH).is_some_and(|tags| tags == "*" || tags.split(',').any(|t| t.trim() == tag)) {
+    if text(header::IF_NONE_MATCH).is_some_and(|tags| tags == "*" || tags.split(',').any(|t| t.trim() == tag))
+    {
         return Selection::NotModified;
     }
     if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
         return Selection::Whole;
     }
     let range = text(header::RANGE).and_then(|range| range.strip_prefix("bytes="));
-    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else { return Selection::Whole };
+    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+        return Selection::Whole;
+    };
     let (first, last) = (first.trim(), last.trim());
-    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u64>().ok())?;
+    let number = |digits: &str| {
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse::<u64>().ok())?
+    };
     match (first, last) {
         ("", last) => match number(last) {
             None => Selection::Whole,
@@ -143,7 +163,10 @@ mod tests {
     use super::*;
 
     fn selected(lines: &[(header::HeaderName, &str)]) -> Selection {
-        let headers = lines.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        let headers = lines
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
         select(&headers, "\"abc\"", 100)
     }
 
@@ -170,8 +193,17 @@ mod tests {
     #[test]
     fn a_changed_file_is_never_resumed() {
         let range = (header::RANGE, "bytes=5-");
-        assert_eq!(selected(&[range.clone(), (header::IF_RANGE, "\"abc\"")]), Selection::Part(5, 100));
-        assert_eq!(selected(&[range.clone(), (header::IF_RANGE, "\"old\"")]), Selection::Whole);
-        assert_eq!(selected(&[range, (header::IF_NONE_MATCH, "\"x\", \"abc\"")]), Selection::NotModified);
+        assert_eq!(
+            selected(&[range.clone(), (header::IF_RANGE, "\"abc\"")]),
+            Selection::Part(5, 100)
+        );
+        assert_eq!(
+            selected(&[range.clone(), (header::IF_RANGE, "\"old\"")]),
+            Selection::Whole
+        );
+        assert_eq!(
+            selected(&[range, (header::IF_NONE_MATCH, "\"x\", \"abc\"")]),
+            Selection::NotModified
+        );
     }
 }

@@ -15,8 +15,16 @@ pub(super) async fn healthz() -> &'static str {
 /// Ready, or the reasons why not: `{"ready": false, "reasons": {"postgres": "..."}}`.
 pub(super) async fn readyz(State(api): State<Api>) -> Response {
     let reasons = api.health.reasons();
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({"ready": reasons.is_empty(), "reasons": reasons}))).into_response()
+    let status = if reasons.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(serde_json::json!({"ready": reasons.is_empty(), "reasons": reasons})),
+    )
+        .into_response()
 }
 
 pub(super) async fn metrics(State(api): State<Api>) -> Response {

@@ -38,8 +38,14 @@ pub struct Refusal {
 
 impl Message {
     pub fn read(topic: &str, payload: &[u8]) -> Result<Self, Refusal> {
-        let parsed: Topic = topic.parse().map_err(|e: TopicError| refusal(Drop::topic, e.to_string()))?;
-        let Topic { site, device, channel } = parsed;
+        let parsed: Topic = topic
+            .parse()
+            .map_err(|e: TopicError| refusal(Drop::topic, e.to_string()))?;
+        let Topic {
+            site,
+            device,
+            channel,
+        } = parsed;
         let named = |name: &DeviceId| same(&device, name);
         match channel {
             Channel::Reported | Channel::Presence if payload.is_empty() => Ok(Self::Cleared),
@@ -82,9 +88,10 @@ impl Message {
                 let value: serde_json::Value = decode(payload, MAX_EVENT)?;
                 Ok(Self::Event(device, value.to_string()))
             }
-            Channel::Desired | Channel::Committed | Channel::ProfileRequest => {
-                Err(refusal(Drop::topic, format!("{topic}: only the operator sends there")))
-            }
+            Channel::Desired | Channel::Committed | Channel::ProfileRequest => Err(refusal(
+                Drop::topic,
+                format!("{topic}: only the operator sends there"),
+            )),
         }
     }
 
@@ -105,7 +112,9 @@ impl Message {
 fn decode<T: DeserializeOwned>(payload: &[u8], limit: usize) -> Result<T, Refusal> {
     from_bytes(payload, limit).map_err(|error| match &error {
         WireError::TooLarge { .. } => refusal(Drop::oversize, error.to_string()),
-        WireError::NotUtf8 | WireError::TooDeep | WireError::Json(_) => refusal(Drop::payload, error.to_string()),
+        WireError::NotUtf8 | WireError::TooDeep | WireError::Json(_) => {
+            refusal(Drop::payload, error.to_string())
+        }
     })
 }
 
@@ -114,17 +123,25 @@ fn same<T: PartialEq + std::fmt::Display>(topic: &T, payload: &T) -> Result<(), 
     if topic == payload {
         Ok(())
     } else {
-        Err(refusal(Drop::identity, format!("sent as {topic}, but the payload names {payload}")))
+        Err(refusal(
+            Drop::identity,
+            format!("sent as {topic}, but the payload names {payload}"),
+        ))
     }
 }
 
 /// The database counts with a sign.
 fn number(n: u64) -> Result<(), Refusal> {
-    i64::try_from(n).map(|_| ()).map_err(|_| refusal(Drop::payload, format!("{n} is no number to count with")))
+    i64::try_from(n)
+        .map(|_| ())
+        .map_err(|_| refusal(Drop::payload, format!("{n} is no number to count with")))
 }
 
 fn refusal(reason: Drop, detail: impl Into<String>) -> Refusal {
-    Refusal { reason, detail: detail.into() }
+    Refusal {
+        reason,
+        detail: detail.into(),
+    }
 }
 
 #[cfg(test)]
@@ -135,7 +152,10 @@ mod tests {
 
     fn outcome(topic: &str, payload: &str) -> String {
         match Message::read(topic, payload.as_bytes()) {
-            Ok(message) => format!("{message:?}").chars().take_while(char::is_ascii_alphabetic).collect(),
+            Ok(message) => format!("{message:?}")
+                .chars()
+                .take_while(char::is_ascii_alphabetic)
+                .collect(),
             Err(refusal) => format!("{:?}: {refusal}", refusal.reason),
         }
     }
@@ -146,24 +166,46 @@ mod tests {
             r#"{{"version":1,"device":"d1","online":true,"bootId":"{BOOT}","connection":1,"added":"later"}}"#
         );
         let batch = |seq: &str| {
-            format!(r#"{{"version":1,"device":"d1","bootId":"{BOOT}","samples":[{{"seq":{seq},"t":1,"value":{{}}}}]}}"#)
+            format!(
+                r#"{{"version":1,"device":"d1","bootId":"{BOOT}","samples":[{{"seq":{seq},"t":1,"value":{{}}}}]}}"#
+            )
         };
         for (topic, payload, expected) in [
             ("hz/1/s1/d1/presence", presence.as_str(), "Presence"),
             ("hz/1/s1/d1/presence", "", "Cleared"),
-            ("hz/1/s1/d2/presence", &presence, "identity: sent as d2, but the payload names d1"),
+            (
+                "hz/1/s1/d2/presence",
+                &presence,
+                "identity: sent as d2, but the payload names d1",
+            ),
             ("hz/1/s1/d1/t/dishes", &batch("7"), "Telemetry"),
-            ("hz/1/s1/d1/t/dishes", &batch("0"), "payload: telemetry is numbered from 1, got 0"),
+            (
+                "hz/1/s1/d1/t/dishes",
+                &batch("0"),
+                "payload: telemetry is numbered from 1, got 0",
+            ),
             (
                 "hz/1/s1/d1/t/dishes",
                 &batch("18446744073709551615"),
                 "payload: 18446744073709551615 is no number to count with",
             ),
-            ("hz/1/s1/d1/desired", "{}", "topic: hz/1/s1/d1/desired: only the operator sends there"),
+            (
+                "hz/1/s1/d1/desired",
+                "{}",
+                "topic: hz/1/s1/d1/desired: only the operator sends there",
+            ),
             ("hz/1/s1/d1/ev", r#""door""#, "Event"),
             ("hz/1/s1/d1/ev", &"[".repeat(50), "payload: nested deeper than 32"),
-            ("hz/1/s1/d1/ev", &"1".repeat(5000), "oversize: 5000 bytes are over the limit of 4096"),
-            ("other/topic", "", "topic: \"other/topic\" is no topic of a device"),
+            (
+                "hz/1/s1/d1/ev",
+                &"1".repeat(5000),
+                "oversize: 5000 bytes are over the limit of 4096",
+            ),
+            (
+                "other/topic",
+                "",
+                "topic: \"other/topic\" is no topic of a device",
+            ),
         ] {
             assert_eq!(outcome(topic, payload), expected);
         }

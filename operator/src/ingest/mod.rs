@@ -61,7 +61,11 @@ struct Taken {
 
 impl Ingest {
     /// Until `shutdown`, or an error that ends this process's term.
-    pub async fn run(self, mut deliveries: Deliveries, shutdown: CancellationToken) -> Result<(), IngestError> {
+    pub async fn run(
+        self,
+        mut deliveries: Deliveries,
+        shutdown: CancellationToken,
+    ) -> Result<(), IngestError> {
         let mut receipts = Receipts::default();
         let mut limiter = Limiter::default();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -78,7 +82,10 @@ impl Ingest {
                 return Ok(());
             }
             let taken = self.take(&batch, &mut limiter);
-            let Some(stored) = shutdown.run_until_cancelled(self.store(&taken, batch[0].received)).await else {
+            let Some(stored) = shutdown
+                .run_until_cancelled(self.store(&taken, batch[0].received))
+                .await
+            else {
                 return Ok(());
             };
             receipts.add(&stored?);
@@ -91,7 +98,10 @@ impl Ingest {
         let mut taken = Vec::with_capacity(batch.len());
         for delivery in batch {
             match Message::read(&delivery.topic, &delivery.payload) {
-                Ok(message) => taken.push(Taken { message, retained: delivery.retained }),
+                Ok(message) => taken.push(Taken {
+                    message,
+                    retained: delivery.retained,
+                }),
                 Err(refusal) => self.refuse(&delivery.topic, &refusal, limiter),
             }
         }
@@ -140,12 +150,19 @@ impl Ingest {
                     self.metrics.oldest_unpersisted.set(0);
                     return Ok(stored);
                 }
-                Ok(Err(IngestError::Store(error))) if !error.is_refusal() && !error.is_fenced() => error.to_string(),
+                Ok(Err(IngestError::Store(error))) if !error.is_refusal() && !error.is_fenced() => {
+                    error.to_string()
+                }
                 Ok(Err(error)) => return Err(error),
                 Err(_) => format!("database: no answer within {PATIENCE:?}"),
             };
-            self.health.down(Dependency::Ingest, format!("messages of devices wait for the database: {reason}"));
-            self.metrics.oldest_unpersisted.set(oldest.elapsed().as_secs() as i64);
+            self.health.down(
+                Dependency::Ingest,
+                format!("messages of devices wait for the database: {reason}"),
+            );
+            self.metrics
+                .oldest_unpersisted
+                .set(oldest.elapsed().as_secs() as i64);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(3));
         }
@@ -167,7 +184,10 @@ impl Ingest {
                 seen.push(device.to_string());
             }
             match message {
-                Message::Reported(reported) => store::devices::record_reported(&mut tx, reported).await?,
+                Message::Reported(reported) => {
+                    store::devices::record_reported(&mut tx, reported).await?;
+                    store::rollouts::apply_progress(&mut tx, reported).await?;
+                }
                 Message::Presence(site, presence) => {
                     if !store::devices::record_presence(&mut tx, site, presence).await? {
                         tracing::debug!(device = %presence.device, "ignored a stale presence");
@@ -177,29 +197,44 @@ impl Ingest {
                     store::profiles::record(&mut tx, response).await?;
                 }
                 Message::Telemetry(incoming) => telemetry.push(incoming.clone()),
-                // Acks: not yet.
-                Message::Ack(_) | Message::Event(..) | Message::Cleared => {}
+                Message::Ack(ack) => {
+                    let applied = store::rollouts::apply_ack(&mut tx, ack).await?;
+                    tracing::debug!(device = %ack.device, rollout = ack.rollout, phase = ?ack.phase, ?applied, "ack");
+                }
+                Message::Event(..) | Message::Cleared => {}
             }
         }
-        let stored =
-            if telemetry.is_empty() { Vec::new() } else { store::telemetry::insert(&mut tx, &telemetry).await? };
+        let stored = if telemetry.is_empty() {
+            Vec::new()
+        } else {
+            store::telemetry::insert(&mut tx, &telemetry).await?
+        };
         seen.sort_unstable();
         seen.dedup();
         store::devices::seen(&mut tx, &seen).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        self.metrics.samples(Sample::stored, stored.iter().map(|s| s.stored).sum());
-        self.metrics.samples(Sample::duplicate, stored.iter().map(|s| s.duplicates).sum());
+        self.metrics
+            .samples(Sample::stored, stored.iter().map(|s| s.stored).sum());
+        self.metrics
+            .samples(Sample::duplicate, stored.iter().map(|s| s.duplicates).sum());
         Ok(stored)
     }
 
     /// Devices refuse orders of a lower epoch than they know: a restored database must catch up.
     async fn check_epoch(&self, reported: &protocol::reported::Reported) -> Result<(), IngestError> {
-        let known = reported.progress.as_ref().map_or(0, |progress| progress.order.epoch);
+        let known = reported
+            .progress
+            .as_ref()
+            .map_or(0, |progress| progress.order.epoch);
         if known <= self.epoch || known > self.epoch + EPOCH_LEAP {
             return Ok(());
         }
         store::leadership::raise(&self.db, known).await?;
-        Err(IngestError::Behind { device: reported.device.to_string(), seen: known, ours: self.epoch })
+        Err(IngestError::Behind {
+            device: reported.device.to_string(),
+            seen: known,
+            ours: self.epoch,
+        })
     }
 
     fn notify(&self, taken: &[Taken]) {
@@ -226,7 +261,10 @@ struct Limiter {
 
 impl Limiter {
     fn allow(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(10)) {
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) < Duration::from_secs(10))
+        {
             self.untold += 1;
             return None;
         }

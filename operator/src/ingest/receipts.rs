@@ -21,9 +21,17 @@ pub(super) struct Receipts {
 impl Receipts {
     /// Also for what was all duplicates: the device that sends again has missed the last receipt.
     pub(super) fn add(&mut self, stored: &[Stored]) {
-        for Stored { site, device, boot_id, contiguous, .. } in stored {
+        for Stored {
+            site,
+            device,
+            boot_id,
+            contiguous,
+            ..
+        } in stored
+        {
             if *contiguous > 0 {
-                self.due.insert((device.clone(), *boot_id), (site.clone(), *contiguous));
+                self.due
+                    .insert((device.clone(), *boot_id), (site.clone(), *contiguous));
             }
         }
     }
@@ -31,8 +39,14 @@ impl Receipts {
     pub(super) async fn send(&mut self, publisher: &Publisher) {
         while let Some(((device, boot_id), (site, seq))) = self.due.pop_first() {
             let topic = Topic::new(&site, &device, Channel::Committed);
-            let receipt = Committed { version: protocol::VERSION, boot_id, seq };
-            let Ok(bytes) = protocol::to_bytes(&receipt) else { continue };
+            let receipt = Committed {
+                version: protocol::VERSION,
+                boot_id,
+                seq,
+            };
+            let Ok(bytes) = protocol::to_bytes(&receipt) else {
+                continue;
+            };
             if let Err(error) = publisher.publish(&topic, bytes, false, Some(EXPIRY)).await {
                 tracing::debug!(%error, "a receipt waits");
                 self.due.insert((device, boot_id), (site, seq));

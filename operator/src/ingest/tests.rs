@@ -32,7 +32,14 @@ async fn fixture() -> Fixture {
     let (db, broker) = (database().await, broker().await);
     let (metrics, changes, shutdown) = (Arc::new(Metrics::new()), Changes::new(), CancellationToken::new());
     let ingest = start(&db, &broker, &metrics, &changes, &shutdown).await;
-    Fixture { db, broker, metrics, changes, shutdown, ingest }
+    Fixture {
+        db,
+        broker,
+        metrics,
+        changes,
+        shutdown,
+        ingest,
+    }
 }
 
 async fn start(
@@ -45,11 +52,22 @@ async fn start(
     let epoch = store::leadership::begin(&db.pool, "test").await.unwrap();
     let health = Health::default();
     let (connection, publisher, deliveries) = Connection::new(&broker.args("haizen-operator")).unwrap();
-    let session = Session { changes: changes.clone(), health: health.clone(), metrics: metrics.clone() };
+    let session = Session {
+        changes: changes.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
     tokio::spawn(connection.run(session, shutdown.clone()));
     until("the subscription", async || health.is_up(Dependency::Broker)).await;
     let (db, metrics, changes) = (db.pool.clone(), metrics.clone(), changes.clone());
-    let ingest = Ingest { db, publisher, changes, metrics, health, epoch };
+    let ingest = Ingest {
+        db,
+        publisher,
+        changes,
+        metrics,
+        health,
+        epoch,
+    };
     tokio::spawn(ingest.run(deliveries, shutdown.clone()))
 }
 
@@ -61,7 +79,9 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             tick.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("waited for: {what}"));
+    tokio::time::timeout(Duration::from_secs(20), wait)
+        .await
+        .unwrap_or_else(|_| panic!("waited for: {what}"));
 }
 
 fn boot(n: u128) -> BootId {
@@ -77,7 +97,12 @@ fn samples(seqs: impl IntoIterator<Item = u64>) -> Vec<u8> {
             value: serde_json::json!({"label": "ramen", "seq": seq}),
         })
         .collect();
-    let batch = Batch { version: 1, device: "d1".parse().unwrap(), boot_id: boot(1), samples };
+    let batch = Batch {
+        version: 1,
+        device: "d1".parse().unwrap(),
+        boot_id: boot(1),
+        samples,
+    };
     protocol::to_bytes(&batch).unwrap()
 }
 
@@ -91,7 +116,10 @@ fn reported(device: &str) -> Reported {
 }
 
 async fn publish(device: &AsyncClient, channel: &str, payload: Vec<u8>) {
-    device.publish(format!("hz/1/s1/d1/{channel}"), QoS::AtLeastOnce, false, payload).await.unwrap();
+    device
+        .publish(format!("hz/1/s1/d1/{channel}"), QoS::AtLeastOnce, false, payload)
+        .await
+        .unwrap();
 }
 
 /// Receipts so far, the last one counts.
@@ -119,14 +147,23 @@ async fn every_sample_is_stored_once_while_connections_die() {
         }
     }
     let mut last = 0;
-    until("the receipt for all", async || receipt(&mut receipts, &mut last) == 2000).await;
+    until("the receipt for all", async || {
+        receipt(&mut receipts, &mut last) == 2000
+    })
+    .await;
     let summary = store::telemetry::summary(&f.db.pool).await.unwrap();
     assert_eq!((summary.stored, summary.gaps), (2000, 0));
     assert!(summary.duplicates >= 400, "{summary:?}");
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM telemetry").fetch_one(&f.db.pool).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM telemetry")
+        .fetch_one(&f.db.pool)
+        .await
+        .unwrap();
     assert_eq!(rows, 2000);
     let text = f.metrics.text().unwrap();
-    assert!(text.contains(r#"haizen_telemetry_messages_total{result="stored"} 2000"#), "{text}");
+    assert!(
+        text.contains(r#"haizen_telemetry_messages_total{result="stored"} 2000"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -142,11 +179,20 @@ async fn gaps_are_counted_and_closed() {
     })
     .await;
     let mut last = 0;
-    until("a receipt up to the first gap", async || receipt(&mut receipts, &mut last) == 10).await;
+    until("a receipt up to the first gap", async || {
+        receipt(&mut receipts, &mut last) == 10
+    })
+    .await;
     publish(&device, "t/a", samples(11..=20)).await;
-    until("a receipt up to the second gap", async || receipt(&mut receipts, &mut last) == 30).await;
+    until("a receipt up to the second gap", async || {
+        receipt(&mut receipts, &mut last) == 30
+    })
+    .await;
     publish(&device, "t/a", samples(25..=35)).await;
-    until("a receipt for all", async || receipt(&mut receipts, &mut last) == 40).await;
+    until("a receipt for all", async || {
+        receipt(&mut receipts, &mut last) == 40
+    })
+    .await;
     let summary = store::telemetry::summary(&f.db.pool).await.unwrap();
     assert_eq!((summary.stored, summary.gaps, summary.duplicates), (40, 0, 6));
 }
@@ -189,7 +235,13 @@ async fn a_late_will_does_not_hide_a_device() {
     let (device, _) = f.broker.device("d1", &[]).await;
     publish(&device, "reported", protocol::to_bytes(&reported("d1")).unwrap()).await;
     let say = async |online, boot_id, connection| {
-        let presence = Presence { version: 1, device: "d1".parse().unwrap(), online, boot_id, connection };
+        let presence = Presence {
+            version: 1,
+            device: "d1".parse().unwrap(),
+            online,
+            boot_id,
+            connection,
+        };
         publish(&device, "presence", protocol::to_bytes(&presence).unwrap()).await;
     };
     let online = async || {
@@ -205,7 +257,10 @@ async fn a_late_will_does_not_hide_a_device() {
     say(false, boot(1), 2).await;
     // What is sent after them has come, so they have as well.
     publish(&device, "t/dishes", samples(1..=1)).await;
-    until("telemetry", async || store::telemetry::summary(&f.db.pool).await.unwrap().stored == 1).await;
+    until("telemetry", async || {
+        store::telemetry::summary(&f.db.pool).await.unwrap().stored == 1
+    })
+    .await;
     assert_eq!(online().await, Some(true));
     let silent = store::devices::list(&f.db.pool, Duration::ZERO).await.unwrap();
     assert!(!silent[0].online, "{silent:?}");
@@ -223,13 +278,20 @@ async fn bad_messages_are_counted_and_the_others_go_on() {
         version: 1,
         device: "d1".parse().unwrap(),
         boot_id: boot(9),
-        samples: vec![protocol::telemetry::Sample { seq: 1, t: 1, value: serde_json::json!("a\0b") }],
+        samples: vec![protocol::telemetry::Sample {
+            seq: 1,
+            t: 1,
+            value: serde_json::json!("a\0b"),
+        }],
     });
     publish(&device, "t/dishes", nul.unwrap()).await;
     publish(&device, "t/dishes", b"{".to_vec()).await;
     publish(&device, "reported", protocol::to_bytes(&reported("d2")).unwrap()).await;
     publish(&device, "t/dishes", samples(1..=3)).await;
-    until("the good one", async || store::telemetry::summary(&f.db.pool).await.unwrap().stored == 3).await;
+    until("the good one", async || {
+        store::telemetry::summary(&f.db.pool).await.unwrap().stored == 3
+    })
+    .await;
     let text = f.metrics.text().unwrap();
     for reason in ["value", "payload", "identity"] {
         let line = format!(r#"haizen_messages_dropped_total{{reason="{reason}"}} 1"#);
@@ -244,8 +306,14 @@ async fn ends_when_its_term_is_over() {
     store::leadership::begin(&f.db.pool, "another").await.unwrap();
     let (device, _) = f.broker.device("d1", &[]).await;
     publish(&device, "t/dishes", samples(1..=3)).await;
-    let ended = tokio::time::timeout(Duration::from_secs(20), f.ingest).await.unwrap().unwrap();
-    assert!(matches!(ended, Err(IngestError::Store(StoreError::Fenced { .. }))), "{ended:?}");
+    let ended = tokio::time::timeout(Duration::from_secs(20), f.ingest)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(ended, Err(IngestError::Store(StoreError::Fenced { .. }))),
+        "{ended:?}"
+    );
     assert_eq!(store::telemetry::summary(&f.db.pool).await.unwrap().stored, 0);
 }
 
@@ -258,7 +326,13 @@ async fn a_restored_database_catches_up_with_the_fleet() {
         "rollout": "r", "order": {"epoch": 40, "generation": 1}, "attempt": 1, "phase": "Healthy",
     });
     publish(&device, "reported", serde_json::to_vec(&ahead).unwrap()).await;
-    let ended = tokio::time::timeout(Duration::from_secs(20), f.ingest).await.unwrap().unwrap();
-    assert!(matches!(ended, Err(IngestError::Behind { seen: 40, .. })), "{ended:?}");
+    let ended = tokio::time::timeout(Duration::from_secs(20), f.ingest)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        matches!(ended, Err(IngestError::Behind { seen: 40, .. })),
+        "{ended:?}"
+    );
     assert_eq!(store::leadership::begin(&f.db.pool, "next").await.unwrap(), 41);
 }

@@ -65,9 +65,23 @@ impl Connection {
         let (deliveries, receiver) = mpsc::channel(usize::from(WINDOW) * 2);
         let number = Arc::new(AtomicU64::new(0));
         let publisher = Publisher::new(client.clone());
-        let received = Deliveries { receiver, client, connection: number.clone() };
+        let received = Deliveries {
+            receiver,
+            client,
+            connection: number.clone(),
+        };
         let address = format!("{}:{}", broker.mqtt_host, broker.mqtt_port);
-        Ok((Self { events, deliveries, number, address, first: true }, publisher, received))
+        Ok((
+            Self {
+                events,
+                deliveries,
+                number,
+                address,
+                first: true,
+            },
+            publisher,
+            received,
+        ))
     }
 
     /// Polls until `shutdown`; reconnects for ever.
@@ -87,7 +101,11 @@ impl Connection {
                     self.lost(&error, &session, &mut unsent);
                     let pause = backoff(failures, chance());
                     failures += 1;
-                    if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    if shutdown
+                        .run_until_cancelled(tokio::time::sleep(pause))
+                        .await
+                        .is_none()
+                    {
                         return;
                     }
                 }
@@ -97,9 +115,15 @@ impl Connection {
 
     fn connected(&mut self, ack: &ConnAck, session: &Session, unsent: &mut VecDeque<Request>) {
         self.number.fetch_add(1, Ordering::AcqRel);
-        tracing::info!(broker = self.address, resumed = ack.session_present, "connected to the broker");
+        tracing::info!(
+            broker = self.address,
+            resumed = ack.session_present,
+            "connected to the broker"
+        );
         // Even into a resumed session: another version of this program may have asked for other filters.
-        self.events.pending.push_back(Request::Subscribe(subscribe(self.first)));
+        self.events
+            .pending
+            .push_back(Request::Subscribe(subscribe(self.first)));
         self.first = false;
         self.events.pending.append(unsent);
         session.metrics.mqtt_connected.set(1);
@@ -107,9 +131,15 @@ impl Connection {
 
     /// From here on nothing that a device sends is missed.
     fn subscribed(&self, ack: &SubAck, session: &Session) {
-        let refused = ack.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+        let refused = ack
+            .return_codes
+            .iter()
+            .find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
         if let Some(code) = refused {
-            let reason = format!("MQTT broker {} refuses a subscription ({code:?}): check its ACL", self.address);
+            let reason = format!(
+                "MQTT broker {} refuses a subscription ({code:?}): check its ACL",
+                self.address
+            );
             session.health.down(Dependency::Broker, reason);
             return;
         }
@@ -128,12 +158,22 @@ impl Connection {
     fn lost(&mut self, error: &ConnectionError, session: &Session, unsent: &mut VecDeque<Request>) {
         self.number.fetch_add(1, Ordering::AcqRel);
         session.metrics.mqtt_connected.set(0);
-        session.health.down(Dependency::Broker, format!("MQTT broker {}: {error}", self.address));
+        session.health.down(
+            Dependency::Broker,
+            format!("MQTT broker {}: {error}", self.address),
+        );
         let collided = self.events.state.collision.take().map(Request::Publish);
-        let too_large = matches!(error, ConnectionError::MqttState(StateError::OutgoingPacketTooLarge { .. }));
+        let too_large = matches!(
+            error,
+            ConnectionError::MqttState(StateError::OutgoingPacketTooLarge { .. })
+        );
         for request in self.events.pending.drain(..).chain(collided) {
             if let Request::Publish(publish) = request {
-                unsent.push_back(Request::Publish(Publish { pkid: 0, dup: false, ..publish }));
+                unsent.push_back(Request::Publish(Publish {
+                    pkid: 0,
+                    dup: false,
+                    ..publish
+                }));
             }
         }
         if too_large {
@@ -148,7 +188,9 @@ impl Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,7 +235,10 @@ fn password(broker: &Broker) -> Result<Option<String>, ConnectError> {
     match &broker.mqtt_password_file {
         Some(path) => std::fs::read_to_string(path)
             .map(|text| Some(text.trim_end().to_owned()))
-            .map_err(|source| ConnectError::PasswordFile { path: path.clone(), source }),
+            .map_err(|source| ConnectError::PasswordFile {
+                path: path.clone(),
+                source,
+            }),
         None => Ok(broker.mqtt_password.clone()),
     }
 }
@@ -201,15 +246,20 @@ fn password(broker: &Broker) -> Result<Option<String>, ConnectError> {
 /// Not shared with other replicas: only the leader connects, and a broker keeps its session while there is none.
 /// A new process wants every retained message, since its database may be older than they are.
 fn subscribe(first: bool) -> Subscribe {
-    let filters = protocol::topic::operator_filters().into_iter().map(|(path, _)| Filter {
-        retain_forward_rule: if first {
-            RetainForwardRule::OnEverySubscribe
-        } else {
-            RetainForwardRule::OnNewSubscribe
-        },
-        ..Filter::new(path, QoS::AtLeastOnce)
-    });
-    Subscribe { pkid: 0, ..Subscribe::new_many(filters, None) }
+    let filters = protocol::topic::operator_filters()
+        .into_iter()
+        .map(|(path, _)| Filter {
+            retain_forward_rule: if first {
+                RetainForwardRule::OnEverySubscribe
+            } else {
+                RetainForwardRule::OnNewSubscribe
+            },
+            ..Filter::new(path, QoS::AtLeastOnce)
+        });
+    Subscribe {
+        pkid: 0,
+        ..Subscribe::new_many(filters, None)
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,10 @@ impl Delivery {
             payload: publish.payload.clone(),
             received: Instant::now(),
             retained: publish.retain,
-            publish: Publish { payload: Bytes::new(), ..publish },
+            publish: Publish {
+                payload: Bytes::new(),
+                ..publish
+            },
             connection,
         }
     }

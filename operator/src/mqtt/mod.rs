@@ -8,5 +8,5 @@ mod publisher;
 pub mod testing;
 
 pub use connection::{ConnectError, Connection, Session};
-pub use deliveries::{Delivery, Deliveries};
+pub use deliveries::{Deliveries, Delivery};
 pub use publisher::{PublishError, Publisher};

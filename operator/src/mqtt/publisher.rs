@@ -31,7 +31,10 @@ impl Publisher {
 
     /// Queued, not yet at the broker: survives a lost connection, not a lost process. An empty retained message
     /// clears the topic. `expiry` is rounded up to whole seconds.
-    #[expect(clippy::unused_async, reason = "callers are written for a queue that may one day make them wait")]
+    #[expect(
+        clippy::unused_async,
+        reason = "callers are written for a queue that may one day make them wait"
+    )]
     pub async fn publish(
         &self,
         topic: &Topic,
@@ -41,7 +44,10 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let topic = topic.to_string();
         if bytes.len() > MAX_PUBLISH {
-            return Err(PublishError::TooLarge { topic, size: bytes.len() });
+            return Err(PublishError::TooLarge {
+                topic,
+                size: bytes.len(),
+            });
         }
         let properties = PublishProperties {
             message_expiry_interval: expiry.map(|e| e.as_secs_f64().ceil() as u32),

@@ -19,7 +19,11 @@ pub struct TestBroker {
 }
 
 pub async fn broker() -> TestBroker {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {}/\n\
@@ -28,7 +32,11 @@ pub async fn broker() -> TestBroker {
         folder.path().display()
     );
     std::fs::write(folder.path().join("conf"), config).unwrap();
-    let mut broker = TestBroker { port, folder, child: None };
+    let mut broker = TestBroker {
+        port,
+        folder,
+        child: None,
+    };
     broker.start().await;
     broker
 }
@@ -57,11 +65,16 @@ impl TestBroker {
         self.child = Some(child);
         let mut tick = tokio::time::interval(Duration::from_millis(10));
         let listening = async {
-            while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .is_err()
+            {
                 tick.tick().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), listening).await.expect("mosquitto listens");
+        tokio::time::timeout(Duration::from_secs(10), listening)
+            .await
+            .expect("mosquitto listens");
     }
 
     /// As SIGKILL does: it forgets what it hadn't saved.
@@ -73,9 +86,15 @@ impl TestBroker {
     }
 
     /// A device's side, polled in the background; messages it gets come out of the receiver.
-    pub async fn device(&self, client_id: &str, filters: &[&str]) -> (AsyncClient, mpsc::UnboundedReceiver<Publish>) {
+    pub async fn device(
+        &self,
+        client_id: &str,
+        filters: &[&str],
+    ) -> (AsyncClient, mpsc::UnboundedReceiver<Publish>) {
         let mut options = MqttOptions::new(client_id, "127.0.0.1", self.port);
-        options.set_clean_start(true).set_keep_alive(Duration::from_secs(5));
+        options
+            .set_clean_start(true)
+            .set_keep_alive(Duration::from_secs(5));
         options.set_outgoing_inflight_upper_limit(100);
         let (client, mut events) = AsyncClient::new(options, 1000);
         let (sender, receiver) = mpsc::unbounded_channel();

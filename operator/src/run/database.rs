@@ -14,8 +14,10 @@ use crate::store;
 /// Connects when first used: the database may be away at the start.
 pub(super) fn pool(database: &Database) -> anyhow::Result<PgPool> {
     // Never the URL itself in the error: it may hold a password.
-    let mut options: PgConnectOptions =
-        database.database_url.parse().context("--database-url is no postgres:// URL")?;
+    let mut options: PgConnectOptions = database
+        .database_url
+        .parse()
+        .context("--database-url is no postgres:// URL")?;
     if let Some(path) = &database.database_password_file {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("password file of the database {}", path.display()))?;

@@ -29,7 +29,11 @@ pub(super) async fn database(api: Api, shutdown: CancellationToken) -> anyhow::R
     Ok(())
 }
 
-pub(super) async fn kubernetes(api: Api, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn kubernetes(
+    api: Api,
+    client: kube::Client,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(Duration::from_secs(3));
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
         match tokio::time::timeout(PATIENCE, missing_crds(&client)).await {
@@ -40,8 +44,13 @@ pub(super) async fn kubernetes(api: Api, client: kube::Client, shutdown: Cancell
                     Some(reason) => api.health.down(Dependency::CustomResources, reason),
                 }
             }
-            Ok(Err(error)) => api.health.down(Dependency::Kubernetes, format!("Kubernetes API: {error}")),
-            Err(_) => api.health.down(Dependency::Kubernetes, format!("Kubernetes API: no answer within {PATIENCE:?}")),
+            Ok(Err(error)) => api
+                .health
+                .down(Dependency::Kubernetes, format!("Kubernetes API: {error}")),
+            Err(_) => api.health.down(
+                Dependency::Kubernetes,
+                format!("Kubernetes API: no answer within {PATIENCE:?}"),
+            ),
         }
     }
     Ok(())
@@ -71,12 +80,24 @@ async fn count_devices(api: &Api) {
 async fn missing_crds(client: &kube::Client) -> Result<Option<String>, kube::Error> {
     let served: kube::Api<CustomResourceDefinition> = kube::Api::all(client.clone());
     for wanted in crds::all() {
-        let Some(name) = wanted.metadata.name.as_deref() else { continue };
+        let Some(name) = wanted.metadata.name.as_deref() else {
+            continue;
+        };
         let version = wanted.spec.versions.first().map(|version| version.name.as_str());
         let is_served = served.get_opt(name).await?.is_some_and(|crd| {
-            let named = crd.spec.versions.iter().any(|v| v.served && Some(v.name.as_str()) == version);
-            let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();
-            named && conditions.iter().any(|c| c.type_ == "Established" && c.status == "True")
+            let named = crd
+                .spec
+                .versions
+                .iter()
+                .any(|v| v.served && Some(v.name.as_str()) == version);
+            let conditions = crd
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            named
+                && conditions
+                    .iter()
+                    .any(|c| c.type_ == "Established" && c.status == "True")
         });
         if !is_served {
             let version = version.unwrap_or_default();

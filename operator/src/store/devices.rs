@@ -108,7 +108,10 @@ pub async fn count(db: &PgPool, silence: Duration) -> Result<Count, StoreError> 
         "SELECT count(*) FILTER (WHERE online) AS online, count(*) FILTER (WHERE NOT online) AS offline
          FROM ({SELECT}) AS device"
     );
-    Ok(sqlx::query_as(&sql).bind(silence.as_secs() as i64).fetch_one(db).await?)
+    Ok(sqlx::query_as(&sql)
+        .bind(silence.as_secs() as i64)
+        .fetch_one(db)
+        .await?)
 }
 
 const SELECT: &str = "SELECT d.device, d.reported, hz_micros(d.reported_at) AS reported_at,
@@ -131,9 +134,18 @@ impl TryFrom<Row> for Device {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let Row { device, reported, reported_at, online, last_seen, since } = row;
-        let reported: Reported = serde_json::from_value(reported)
-            .map_err(|e| StoreError::Corrupt { table: "devices", reason: format!("{device}: {e}") })?;
+        let Row {
+            device,
+            reported,
+            reported_at,
+            online,
+            last_seen,
+            since,
+        } = row;
+        let reported: Reported = serde_json::from_value(reported).map_err(|e| StoreError::Corrupt {
+            table: "devices",
+            reason: format!("{device}: {e}"),
+        })?;
         Ok(Self {
             device: reported.device.clone(),
             site: reported.site.clone(),

@@ -14,9 +14,15 @@ pub async fn begin(db: &PgPool, holder: &str) -> Result<u64, StoreError> {
 
 /// Refuses to go on if a newer term has begun; holds off a newer one until the transaction ends.
 pub async fn fence(conn: &mut PgConnection, ours: u64) -> Result<(), StoreError> {
-    let current: i64 = sqlx::query_scalar("SELECT epoch FROM leadership FOR SHARE").fetch_one(conn).await?;
+    let current: i64 = sqlx::query_scalar("SELECT epoch FROM leadership FOR SHARE")
+        .fetch_one(conn)
+        .await?;
     let current = current as u64;
-    if current == ours { Ok(()) } else { Err(StoreError::Fenced { ours, current }) }
+    if current == ours {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced { ours, current })
+    }
 }
 
 /// After the database was restored from an older copy, devices know higher epochs than it: catch up with them.

@@ -29,7 +29,14 @@ pub struct Latency {
 
 /// Recording a model again fills in what was unknown and changes nothing else.
 pub async fn record(conn: &mut PgConnection, model: &Model) -> Result<(), StoreError> {
-    let Model { sha256, size, nas_job, architecture, accuracy, metrics } = model;
+    let Model {
+        sha256,
+        size,
+        nas_job,
+        architecture,
+        accuracy,
+        metrics,
+    } = model;
     let sql = "INSERT INTO models AS known (sha256, size, nas_job, architecture, accuracy, metrics)
         VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT (sha256) DO UPDATE SET nas_job = coalesce(known.nas_job, $3),
@@ -49,13 +56,22 @@ pub async fn record(conn: &mut PgConnection, model: &Model) -> Result<(), StoreE
 
 pub async fn get(db: &PgPool, sha256: &Digest) -> Result<Option<Model>, StoreError> {
     let sql = "SELECT sha256, size, nas_job, architecture, accuracy, metrics FROM models WHERE sha256 = $1";
-    let row = sqlx::query_as::<_, Row>(sql).bind(sha256.as_str()).fetch_optional(db).await?;
+    let row = sqlx::query_as::<_, Row>(sql)
+        .bind(sha256.as_str())
+        .fetch_optional(db)
+        .await?;
     row.map(Model::try_from).transpose()
 }
 
 /// The newest measurement of a model on a class with a runtime counts.
 pub async fn record_latency(conn: &mut PgConnection, latency: &Latency) -> Result<(), StoreError> {
-    let Latency { sha256, class, runtime_hash, predicted_p95_us, measured_p95_us } = latency;
+    let Latency {
+        sha256,
+        class,
+        runtime_hash,
+        predicted_p95_us,
+        measured_p95_us,
+    } = latency;
     let sql = "INSERT INTO model_latencies (sha256, class, runtime_hash, predicted_p95_us, measured_p95_us)
         VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (sha256, class, runtime_hash) DO UPDATE
@@ -85,10 +101,25 @@ impl TryFrom<Row> for Model {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let Row { sha256, size, nas_job, architecture, accuracy, metrics } = row;
-        let sha256 = sha256
-            .parse()
-            .map_err(|e| StoreError::Corrupt { table: "models", reason: format!("{e}") })?;
-        Ok(Self { sha256, size: size as u64, nas_job, architecture, accuracy, metrics })
+        let Row {
+            sha256,
+            size,
+            nas_job,
+            architecture,
+            accuracy,
+            metrics,
+        } = row;
+        let sha256 = sha256.parse().map_err(|e| StoreError::Corrupt {
+            table: "models",
+            reason: format!("{e}"),
+        })?;
+        Ok(Self {
+            sha256,
+            size: size as u64,
+            nas_job,
+            architecture,
+            accuracy,
+            metrics,
+        })
     }
 }

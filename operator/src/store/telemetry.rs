@@ -81,8 +81,20 @@ pub async fn insert(conn: &mut PgConnection, incoming: &[Incoming]) -> Result<Ve
     let devices: Vec<String> = received.keys().map(|(device, _)| device.to_string()).collect();
     let boots: Vec<uuid::Uuid> = received.keys().map(|(_, boot)| boot.0).collect();
     let counts: Vec<i64> = received.values().copied().collect();
-    sqlx::query(TOUCH).bind(&devices).bind(&boots).execute(&mut *conn).await?;
-    let Columns { device, boot, seq, t, site, stream, value } = columns;
+    sqlx::query(TOUCH)
+        .bind(&devices)
+        .bind(&boots)
+        .execute(&mut *conn)
+        .await?;
+    let Columns {
+        device,
+        boot,
+        seq,
+        t,
+        site,
+        stream,
+        value,
+    } = columns;
     let rows: Vec<Updated> = sqlx::query_as(INSERT)
         .bind(device)
         .bind(boot)
@@ -98,11 +110,18 @@ pub async fn insert(conn: &mut PgConnection, incoming: &[Incoming]) -> Result<Ve
         .await?;
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
-        let contiguous =
-            if row.stored == row.max_seq { row.contiguous } else { advance(conn, &row).await? };
-        let key = DeviceId::from_str(&row.device).ok().map(|device| (device, BootId(row.boot_id)));
+        let contiguous = if row.stored == row.max_seq {
+            row.contiguous
+        } else {
+            advance(conn, &row).await?
+        };
+        let key = DeviceId::from_str(&row.device)
+            .ok()
+            .map(|device| (device, BootId(row.boot_id)));
         let Some((device, boot_id)) = key else { continue };
-        let Some(site) = sites.get(&(&device, boot_id)) else { continue };
+        let Some(site) = sites.get(&(&device, boot_id)) else {
+            continue;
+        };
         all.push(Stored {
             site: (*site).clone(),
             device,
@@ -132,7 +151,10 @@ pub async fn make_partitions(db: &PgPool, today: jiff::civil::Date) -> Result<()
         let day = today.saturating_add(jiff::Span::new().days(days));
         let next = day.saturating_add(jiff::Span::new().days(1));
         let name = partition(day);
-        let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(&name).fetch_one(db).await?;
+        let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .bind(&name)
+            .fetch_one(db)
+            .await?;
         if exists {
             continue;
         }
@@ -255,7 +277,11 @@ mod tests {
 
     fn sample(seq: u64, at: &str) -> Incoming {
         let t = at.parse::<jiff::Timestamp>().unwrap().as_microsecond();
-        let sample = protocol::telemetry::Sample { seq, t, value: serde_json::json!(seq) };
+        let sample = protocol::telemetry::Sample {
+            seq,
+            t,
+            value: serde_json::json!(seq),
+        };
         Incoming {
             site: "s1".parse().unwrap(),
             stream: "dishes".parse().unwrap(),
@@ -273,22 +299,40 @@ mod tests {
         let db = database().await;
         let mut conn = db.pool.acquire().await.unwrap();
         let of = async |table: &str| -> i64 {
-            sqlx::query_scalar(&format!("SELECT count(*) FROM {table}")).fetch_one(&db.pool).await.unwrap()
+            sqlx::query_scalar(&format!("SELECT count(*) FROM {table}"))
+                .fetch_one(&db.pool)
+                .await
+                .unwrap()
         };
-        let early = [sample(1, "2026-11-24T10:00:00Z"), sample(2, "1970-01-01T00:00:07Z")];
+        let early = [
+            sample(1, "2026-11-24T10:00:00Z"),
+            sample(2, "1970-01-01T00:00:07Z"),
+        ];
         insert(&mut conn, &early).await.unwrap();
         assert_eq!(of("telemetry_default").await, 2);
         let today = date(2026, 11, 24);
         make_partitions(&db.pool, today).await.unwrap();
         make_partitions(&db.pool, today).await.unwrap();
-        assert_eq!((of("telemetry_20261124").await, of("telemetry_default").await), (1, 1));
+        assert_eq!(
+            (of("telemetry_20261124").await, of("telemetry_default").await),
+            (1, 1)
+        );
         // A number that is stored stays a duplicate, whatever time it claims.
-        let again = [sample(1, "2026-11-25T10:00:00Z"), sample(3, "2026-11-27T23:59:59.999999Z")];
+        let again = [
+            sample(1, "2026-11-25T10:00:00Z"),
+            sample(3, "2026-11-27T23:59:59.999999Z"),
+        ];
         let stored = insert(&mut conn, &again).await.unwrap();
-        assert_eq!((stored[0].stored, stored[0].duplicates, stored[0].contiguous), (1, 1, 3));
+        assert_eq!(
+            (stored[0].stored, stored[0].duplicates, stored[0].contiguous),
+            (1, 1, 3)
+        );
         assert_eq!(of("telemetry_20261127").await, 1);
         drop_old(&db.pool, date(2026, 11, 27), 2).await.unwrap();
-        assert_eq!((of("telemetry").await, summary(&db.pool).await.unwrap().stored), (2, 3));
+        assert_eq!(
+            (of("telemetry").await, summary(&db.pool).await.unwrap().stored),
+            (2, 3)
+        );
         // Also after its row is gone.
         assert_eq!(insert(&mut conn, &again).await.unwrap()[0].duplicates, 2);
     }

@@ -23,7 +23,9 @@ impl TestDb {
     /// Ends every connection to this database, in the middle of whatever it does.
     pub async fn kill_connections(&self) {
         let name = self.options.get_database().unwrap();
-        let mut admin = PgConnection::connect_with(&self.options.clone().database("postgres")).await.unwrap();
+        let mut admin = PgConnection::connect_with(&self.options.clone().database("postgres"))
+            .await
+            .unwrap();
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
         sqlx::query(sql).bind(name).execute(&mut admin).await.unwrap();
     }
@@ -36,15 +38,25 @@ pub async fn database() -> TestDb {
     TEMPLATE
         .get_or_init(async || {
             create(&server.clone().database("postgres"), "CREATE DATABASE migrated").await;
-            let mut conn = PgConnection::connect_with(&server.clone().database("migrated")).await.unwrap();
+            let mut conn = PgConnection::connect_with(&server.clone().database("migrated"))
+                .await
+                .unwrap();
             crate::store::migrator().run_direct(&mut conn).await.unwrap();
             conn.close().await.unwrap();
         })
         .await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    create(&server.clone().database("postgres"), &format!("CREATE DATABASE {name} TEMPLATE migrated")).await;
+    create(
+        &server.clone().database("postgres"),
+        &format!("CREATE DATABASE {name} TEMPLATE migrated"),
+    )
+    .await;
     let options = server.clone().database(&name);
-    let pool = PgPoolOptions::new().max_connections(4).connect_with(options.clone()).await.unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(4)
+        .connect_with(options.clone())
+        .await
+        .unwrap();
     TestDb { pool, options }
 }
 
@@ -65,8 +77,13 @@ fn server() -> &'static PgConnectOptions {
         let of_thread = folder.clone();
         // The server is told to end with the thread that started it, so that thread lives as long as the process.
         std::thread::spawn(move || serve(&of_thread, &ready));
-        started.recv().expect("Postgres 15 of Debian starts: `make setup` installs it");
-        PgConnectOptions::new_without_pgpass().socket(&folder).port(5432).username("postgres")
+        started
+            .recv()
+            .expect("Postgres 15 of Debian starts: `make setup` installs it");
+        PgConnectOptions::new_without_pgpass()
+            .socket(&folder)
+            .port(5432)
+            .username("postgres")
     })
 }
 
@@ -85,7 +102,14 @@ fn folder() -> PathBuf {
     let folder = parent.join(format!("{PREFIX}{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     if is_root() {
-        assert!(Command::new("chown").arg("postgres:").arg(&folder).status().unwrap().success());
+        assert!(
+            Command::new("chown")
+                .arg("postgres:")
+                .arg(&folder)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
     folder
 }
@@ -93,7 +117,17 @@ fn folder() -> PathBuf {
 fn serve(folder: &Path, ready: &mpsc::Sender<()>) {
     let data = folder.join("data");
     let init = as_postgres("initdb")
-        .args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--no-instructions", "-D"])
+        .args([
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--no-instructions",
+            "-D",
+        ])
         .arg(&data)
         .stdout(Stdio::null())
         .status()
@@ -111,8 +145,15 @@ fn serve(folder: &Path, ready: &mpsc::Sender<()>) {
     ] {
         command.args(["-c", setting]);
     }
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    for line in BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+    {
         if line.contains("ready to accept connections") {
             ready.send(()).unwrap();
         }
@@ -126,7 +167,9 @@ fn as_postgres(program: &str) -> Command {
     if is_root() {
         command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
     }
-    command.args(["--pdeathsig", "INT", "--"]).arg(format!("{BIN}/{program}"));
+    command
+        .args(["--pdeathsig", "INT", "--"])
+        .arg(format!("{BIN}/{program}"));
     command
 }
 
