@@ -2,7 +2,7 @@
 # build.sh [IMAGE...]: builds the images (default: all) and brings them to the cluster of `make cluster`.
 # What did not change since the last time is skipped. Names are localhost/haizen/IMAGE:dev: containerd takes
 # a fully qualified name as it is, and with imagePullPolicy IfNotPresent asks no registry for it.
-# HAIZEN_TAG sets another tag, REGISTRY pushes to a registry instead, BASE takes another base image.
+# HAIZEN_TAG sets another tag, PROFILE=release builds what is shipped, REGISTRY pushes to a registry instead, BASE takes another base image.
 set -euo pipefail
 
 images_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,6 +13,7 @@ here=$(cd "$images_dir/../e2e/cluster" && pwd)
 
 tag=${HAIZEN_TAG:-dev}
 registry=${REGISTRY:-localhost}
+profile=${PROFILE:-fast}
 context=$repo/target/images
 all=(operator trainer edge-agent postgres mosquitto)
 
@@ -49,7 +50,7 @@ compile() {
   # shellcheck source=../e2e/env.sh
   . "$repo/e2e/env.sh"
   say "building the programs of the images (some minutes the first time)"
-  (cd "$repo" && cargo build --quiet --profile fast --workspace --bins)
+  (cd "$repo" && cargo build --quiet --profile "$profile" --workspace --bins)
 }
 
 one() {

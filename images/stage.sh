@@ -26,7 +26,7 @@ dataset=/usr/share/datasets/fashion-mnist
 
 program() {
   mkdir -p "$context/$1/bin"
-  strip -o "$context/$1/bin/$1" "$repo/target/fast/$1"
+  strip -o "$context/$1/bin/$1" "$repo/target/$profile/$1"
 }
 
 # place FOLDER FILE...: copies that keep the time, so that an unchanged file stays unchanged.
