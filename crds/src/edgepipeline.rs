@@ -19,6 +19,7 @@ use crate::selector::DeviceSelector;
     group = "haizen.dev",
     version = "v1alpha1",
     kind = "EdgePipeline",
+    doc = "A pipeline that runs on every device the selector matches.",
     namespaced,
     status = "EdgePipelineStatus",
     shortname = "epl",

@@ -20,6 +20,7 @@ use crate::selector::DeviceSelector;
     group = "haizen.dev",
     version = "v1alpha1",
     kind = "NasJob",
+    doc = "One search for the best model of each target that meets every bound as measured on its devices.",
     namespaced,
     status = "NasJobStatus",
     shortname = "nas",

@@ -34,14 +34,9 @@ pub(crate) fn of(crd: &Value) -> Generated {
 }
 
 fn sentence(crd: &Value, schema: &Value) -> String {
-    let plural = crd["spec"]["names"]["plural"].as_str().unwrap_or_default();
-    let text = schema["description"].as_str().unwrap_or_default();
-    // kube writes this where the type has no doc comment of its own.
-    if text.starts_with("Auto-generated derived type") || text.is_empty() {
-        format!("Every field is explained by `kubectl explain {plural}.spec` too.")
-    } else {
-        text.to_owned()
-    }
+    let singular = crd["spec"]["names"]["singular"].as_str().unwrap_or_default();
+    let text = schema["properties"]["spec"]["description"].as_str().unwrap_or_default();
+    format!("{text} `kubectl explain {singular}.spec` says the same.")
 }
 
 fn header(crd: &Value, version: &Value) -> String {

@@ -35,7 +35,7 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<Field>) {
         let path = join(path, name);
         found.push(Field {
             kind: kind(child),
-            default: child.get("default").map(compact),
+            default: child.get("default").filter(|_| !told_below(child)).map(compact),
             required: required.contains(&name.as_str()),
             description: text(child),
             path: path.clone(),
@@ -72,6 +72,11 @@ fn inside(schema: &Value, path: String) -> (&Value, String) {
     } else {
         (schema, path)
     }
+}
+
+/// An object's default is the defaults of its fields, which have lines of their own; a choice's default is not.
+fn told_below(schema: &Value) -> bool {
+    schema["properties"].is_object() && !schema["oneOf"].is_array()
 }
 
 /// Kubernetes' own types have a reference of their own.

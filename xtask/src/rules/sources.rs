@@ -28,14 +28,17 @@ const SHELLS: &[&str] = &["operator/", "edge-agent/", "trainer/", "e2e/", "pipel
 
 /// One line for each broken rule.
 pub(crate) fn broken(sources: &[Source]) -> Vec<String> {
+    let tests: Vec<String> = sources.iter().flat_map(test_modules).collect();
     // This file has to name what it looks for.
-    sources.iter().filter(|s| s.path != "xtask/src/rules/sources.rs").flat_map(findings).collect()
+    sources.iter().filter(|s| s.path != "xtask/src/rules/sources.rs").flat_map(|s| findings(s, &tests)).collect()
 }
 
-fn findings(source: &Source) -> Vec<String> {
+fn findings(source: &Source, tests: &[String]) -> Vec<String> {
     let Source { path, text } = source;
     let mut findings = Vec::new();
-    let lines = production(text).count();
+    let is_test = path.contains("/tests/") || tests.iter().any(|module| is_of(path, module));
+    let production = || production(text).filter(|_| !is_test);
+    let lines = production().count();
     if lines > MOST_LINES {
         findings.push(format!("{path}: {lines} lines without its tests, {MOST_LINES} are the limit: split it by subject"));
     }
@@ -47,7 +50,7 @@ fn findings(source: &Source) -> Vec<String> {
             findings.push(format!("{path}:{number}: an ignored test proves nothing; make it run or delete it"));
         }
     }
-    for (number, line) in code(production(text)) {
+    for (number, line) in code(production()) {
         let outside = |places: &[&str]| !places.iter().any(|place| path.starts_with(place));
         let crates = CRATES.iter().filter(|(root, places, _)| outside(places) && names_crate(line, root));
         let calls = CALLS.iter().filter(|(call, places, _)| outside(places) && line.contains(call));
@@ -58,14 +61,36 @@ fn findings(source: &Source) -> Vec<String> {
     findings
 }
 
-/// The lines before the file's test module.
+/// The lines before the file's own tests.
 fn production(text: &str) -> impl Iterator<Item = &str> {
     let mut lines = text.lines().peekable();
     std::iter::from_fn(move || {
         let line = lines.next()?;
-        let tests = line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.starts_with("mod "));
+        let tests = line == "#[cfg(test)]" && lines.peek().is_some_and(|next| module(next, " {").is_some());
         (!tests).then_some(line)
     })
+}
+
+/// Modules that a file declares for tests only and that are files of their own: `operator/src/api/tests`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let folder = match source.path.rsplit_once('/') {
+        Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder,
+        _ => source.path.trim_end_matches(".rs"),
+    };
+    let lines: Vec<&str> = source.text.lines().collect();
+    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]").filter_map(|pair| module(pair[1], ";"));
+    declared.map(|name| format!("{folder}/{name}")).collect()
+}
+
+/// The name in `mod NAME` with this end, whoever may see it.
+fn module<'a>(line: &'a str, end: &str) -> Option<&'a str> {
+    let (visibility, rest) = line.split_once("mod ")?;
+    let is_declaration = visibility.is_empty() || visibility.starts_with("pub");
+    rest.strip_suffix(end).filter(|_| is_declaration)
+}
+
+fn is_of(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 fn code<'a>(lines: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
@@ -91,6 +116,16 @@ mod tests {
         let body = "fn f() {}\n".repeat(MOST_LINES);
         assert_eq!(lint("a/src/x.rs", &format!("{body}#[cfg(test)]\nmod tests {{\n{body}}}\n")), Vec::<String>::new());
         assert!(lint("a/src/x.rs", &format!("{body}\n"))[0].contains("601 lines"));
+    }
+
+    #[test]
+    fn files_that_only_tests_use_may_be_long() {
+        let long = || "fn f() {}\n".repeat(MOST_LINES + 1);
+        let file = |path: &str, text: String| Source { path: path.to_owned(), text };
+        let parent = file("a/src/x/mod.rs", "#[cfg(test)]\npub(crate) mod stories;\nmod plan;\n".to_owned());
+        let found = broken(&[parent, file("a/src/x/stories.rs", long()), file("a/src/x/plan.rs", long())]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("a/src/x/plan.rs"), "{found:?}");
     }
 
     #[test]
