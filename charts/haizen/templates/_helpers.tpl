@@ -88,12 +88,12 @@ capabilities: {drop: [ALL]}
 http://{{ include "haizen.operator.name" . }}.{{ .Release.Namespace }}.svc:{{ .Values.operator.service.port }}
 {{- end }}
 
-{{- /* Says "yes" for a CRD that is ours to write: a new one, or one of this release. Takes root and name. */ -}}
+{{- /* Says "yes" for a CRD that is ours to write: a new one, one of this release, or one to adopt. Takes root and name. */ -}}
 {{- define "haizen.ownsCrd" -}}
 {{- if .root.Values.crds.install -}}
 {{- $found := lookup "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" .name | default dict -}}
 {{- $annotations := dig "metadata" "annotations" dict $found -}}
-{{- if or (not $found) (and (eq (get $annotations "meta.helm.sh/release-name") .root.Release.Name) (eq (get $annotations "meta.helm.sh/release-namespace") .root.Release.Namespace)) -}}yes{{- end -}}
+{{- if or (not $found) .root.Values.crds.adopt (and (eq (get $annotations "meta.helm.sh/release-name") .root.Release.Name) (eq (get $annotations "meta.helm.sh/release-namespace") .root.Release.Namespace)) -}}yes{{- end -}}
 {{- end -}}
 {{- end }}
 
