@@ -23,6 +23,8 @@ pub mod spec;
 pub mod stats;
 mod sync;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
 pub mod timestamp;
 pub mod validate;
 

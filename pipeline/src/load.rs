@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::registry::Registry;
-use crate::spec::GraphSpec;
+use crate::spec::{GraphSpec, NodeSpec};
 use crate::validate::{GraphError, Problem, ValidatedGraph, missing_side_packets, validate};
 
 /// A graph as it was written, with what helps to point at mistakes.
@@ -29,13 +29,14 @@ pub fn load(text: &str) -> Result<LoadedGraph, Vec<GraphError>> {
         if kind != "EdgePipeline" {
             return Err(failed(None, format!("this is a {kind}; give an EdgePipeline or a graph with `nodes`")));
         }
-        let resource: Resource = parse(text)?;
         let lines = parse::<ResourceLines>(text).map(|lines| lines.spec.graph).unwrap_or_default();
+        let nodes = whole.pointer("/spec/graph/nodes");
+        let resource: Resource = parse(text).map_err(|errors| locate(errors, nodes, &lines))?;
         let models = Some(resource.spec.models.into_keys().collect());
         return Ok(LoadedGraph { graph: resource.spec.graph, models, lines: lines.by_name() });
     }
-    let graph: GraphSpec = parse(text)?;
     let lines = parse::<GraphLines>(text).unwrap_or_default();
+    let graph: GraphSpec = parse(text).map_err(|errors| locate(errors, whole.get("nodes"), &lines))?;
     Ok(LoadedGraph { graph, models: None, lines: lines.by_name() })
 }
 
@@ -114,6 +115,17 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Vec<GraphError>> {
     })
 }
 
+/// The parser knows no place for a value that its own type refused: finds the node that holds it.
+fn locate(mut errors: Vec<GraphError>, nodes: Option<&Value>, lines: &GraphLines) -> Vec<GraphError> {
+    let nodes = nodes.and_then(Value::as_array).into_iter().flatten().zip(&lines.nodes);
+    let refused = nodes.filter(|(node, _)| NodeSpec::deserialize(*node).is_err()).map(|(_, line)| line).next();
+    if let (Some(error), Some(node)) = (errors.first_mut().filter(|error| error.line.is_none()), refused) {
+        error.line = Some(node.referenced.line());
+        error.node = Some(node.value.name.as_ref().unwrap_or(&node.value.calculator).clone());
+    }
+    errors
+}
+
 fn failed(line: Option<u64>, problem: String) -> Vec<GraphError> {
     vec![GraphError { line, node: None, problem: Problem::Text(problem) }]
 }
@@ -142,7 +154,7 @@ mod tests {
     #[test]
     fn mistakes_carry_the_line() {
         let table = [
-            (BARE.replace("maxAge: 20ms", "maxAge: soon"), "line 6: "),
+            (BARE.replace("maxAge: 20ms", "maxAge: soon"), "line 3: node end: \"soon\" is not a duration"),
             (BARE.replace("maxAge", "maxage"), "line 6: "),
             ("nodes: [".to_owned(), "line 1: "),
             ("kind: NasJob\nspec: {}\n".to_owned(), "this is a NasJob"),

@@ -397,3 +397,6 @@ fn default_threads(nodes: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     cores.min(nodes).max(2)
 }
+
+#[cfg(test)]
+mod tests;

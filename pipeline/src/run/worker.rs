@@ -18,13 +18,16 @@ pub(crate) fn work(engine: &Arc<Engine>, first: bool) {
     let mut ended = None;
     loop {
         let (work, waited) = pool.next(own.take(), choose);
+        if waited {
+            ended = None;
+        }
         match work {
             Work::Halt => break,
             Work::Idle { asked, timers } => engine.idle(asked, timers),
             Work::Timer { node, at } => engine.timer(node, at),
             Work::Run(node) => {
                 // The end of one call is the start of the next, unless the worker waited in between.
-                let now = ended.take().filter(|_| !waited).unwrap_or_else(|| pool.clock().nanos());
+                let now = ended.take().unwrap_or_else(|| pool.clock().nanos());
                 ended = Some(engine.step(node, now, &mut woken));
                 own = woken.iter().max().copied();
                 for node in woken.drain(..) {
