@@ -90,13 +90,26 @@ pub struct Recorded {
 /// Everything measured on a class with one runtime.
 pub async fn rows(db: &PgPool, class: &str, runtime_hash: &str) -> Result<Vec<ProfileRow>, StoreError> {
     let sql = format!("{SELECT} WHERE class = $1 AND runtime_hash = $2 ORDER BY key");
-    sqlx::query(&sql).bind(class).bind(runtime_hash).fetch_all(db).await?.iter().map(profile).collect()
+    sqlx::query(&sql)
+        .bind(class)
+        .bind(runtime_hash)
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(profile)
+        .collect()
 }
 
 /// Everything measured, on one class or on all, with whatever runtime.
 pub async fn list(db: &PgPool, class: Option<&str>) -> Result<Vec<ProfileRow>, StoreError> {
     let sql = format!("{SELECT} WHERE $1::text IS NULL OR class = $1 ORDER BY class, runtime_hash, key");
-    sqlx::query(&sql).bind(class).fetch_all(db).await?.iter().map(profile).collect()
+    sqlx::query(&sql)
+        .bind(class)
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(profile)
+        .collect()
 }
 
 /// Requests whose answers are awaited, of every job.
@@ -104,7 +117,12 @@ pub async fn open_requests(db: &PgPool) -> Result<Vec<RequestRow>, StoreError> {
     let sql = "SELECT id, job, class, runtime_hash, device, boot_id, sha256s, hz_micros(sent_at) AS sent_at,
                       hz_micros(deadline) AS deadline
                FROM profile_requests WHERE state = 'open' ORDER BY sent_at, id";
-    sqlx::query(sql).fetch_all(db).await?.iter().map(request).collect()
+    sqlx::query(sql)
+        .fetch_all(db)
+        .await?
+        .iter()
+        .map(request)
+        .collect()
 }
 
 /// How many requests each device of the class left unanswered lately.
@@ -118,7 +136,11 @@ pub async fn silent(db: &PgPool, class: &str) -> Result<Vec<(String, i64)>, Stor
 pub async fn failures(db: &PgPool, class: &str, runtime_hash: &str) -> Result<Vec<FailureRow>, StoreError> {
     let sql = "SELECT sha256, key, device, kind, reason, count FROM profile_failures
                WHERE class = $1 AND runtime_hash = $2 ORDER BY key, device, kind";
-    let rows = sqlx::query(sql).bind(class).bind(runtime_hash).fetch_all(db).await?;
+    let rows = sqlx::query(sql)
+        .bind(class)
+        .bind(runtime_hash)
+        .fetch_all(db)
+        .await?;
     rows.iter()
         .map(|row| {
             let kind: &str = row.try_get("kind")?;
@@ -126,7 +148,11 @@ pub async fn failures(db: &PgPool, class: &str, runtime_hash: &str) -> Result<Ve
                 sha256: digest(row.try_get("sha256")?)?,
                 key: row.try_get("key")?,
                 device: row.try_get("device")?,
-                kind: if kind == "failed" { FailureKind::Failed } else { FailureKind::Implausible },
+                kind: if kind == "failed" {
+                    FailureKind::Failed
+                } else {
+                    FailureKind::Implausible
+                },
                 reason: row.try_get("reason")?,
                 count: row.try_get("count")?,
             })
@@ -136,7 +162,10 @@ pub async fn failures(db: &PgPool, class: &str, runtime_hash: &str) -> Result<Ve
 
 /// Forgets that these files failed on the class, so that a changed spec may ask for them again.
 pub async fn forgive(conn: &mut PgConnection, class: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM profile_failures WHERE class = $1").bind(class).execute(conn).await?;
+    sqlx::query("DELETE FROM profile_failures WHERE class = $1")
+        .bind(class)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -190,13 +219,20 @@ pub async fn record(conn: &mut PgConnection, response: &ProfileResponse) -> Resu
     let sha256s: Vec<String> = asked.try_get("sha256s")?;
     let keys: Vec<String> = asked.try_get("keys")?;
     for result in &response.results {
-        let Some((_, key)) =
-            sha256s.iter().zip(&keys).find(|(sha256, _)| sha256.as_str() == result.sha256.as_str())
+        let Some((_, key)) = sha256s
+            .iter()
+            .zip(&keys)
+            .find(|(sha256, _)| sha256.as_str() == result.sha256.as_str())
         else {
             recorded.unasked += 1;
             continue;
         };
-        let place = Place { class: &class, key, response, result };
+        let place = Place {
+            class: &class,
+            key,
+            response,
+            result,
+        };
         match &result.outcome {
             ProfileOutcome::Measured(measured) => match implausible(measured) {
                 None => {
@@ -214,6 +250,9 @@ pub async fn record(conn: &mut PgConnection, response: &ProfileResponse) -> Resu
             }
         }
     }
+    if recorded.implausible + recorded.unasked > 0 {
+        tracing::warn!(device = %response.device, request = response.id, ?recorded, "part of a profile is not believed");
+    }
     Ok(recorded)
 }
 
@@ -227,7 +266,13 @@ pub async fn sweep(db: &PgPool) -> Result<u64, StoreError> {
 pub fn implausible(measured: &Measured) -> Option<String> {
     const FASTEST_US: f64 = 0.5;
     const SLOWEST_US: f64 = 60e6;
-    let Measured { p50_us, p95_us, min_us, runs, disturbed: _ } = *measured;
+    let Measured {
+        p50_us,
+        p95_us,
+        min_us,
+        runs,
+        disturbed: _,
+    } = *measured;
     let figures = || format!("min {min_us} us, p50 {p50_us} us, p95 {p95_us} us in {runs} runs");
     let finite = [min_us, p50_us, p95_us].iter().all(|us| us.is_finite());
     if !finite || min_us < FASTEST_US || p95_us > SLOWEST_US {
@@ -277,7 +322,12 @@ async fn keep(conn: &mut PgConnection, place: &Place<'_>, measured: &Measured) -
     Ok(())
 }
 
-async fn fail(conn: &mut PgConnection, place: &Place<'_>, kind: &str, reason: &str) -> Result<(), StoreError> {
+async fn fail(
+    conn: &mut PgConnection,
+    place: &Place<'_>,
+    kind: &str,
+    reason: &str,
+) -> Result<(), StoreError> {
     let reason: String = reason.chars().filter(|c| *c != '\0').take(500).collect();
     sqlx::query(
         "INSERT INTO profile_failures AS old (class, runtime_hash, sha256, device, key, kind, reason)
@@ -326,14 +376,20 @@ fn request(row: &sqlx::postgres::PgRow) -> Result<RequestRow, StoreError> {
         runtime_hash: row.try_get("runtime_hash")?,
         device: row.try_get("device")?,
         boot_id: row.try_get("boot_id")?,
-        sha256s: sha256s.iter().map(|text| digest(text)).collect::<Result<_, _>>()?,
+        sha256s: sha256s
+            .iter()
+            .map(|text| digest(text))
+            .collect::<Result<_, _>>()?,
         sent_at: time(row.try_get("sent_at")?),
         deadline: time(row.try_get("deadline")?),
     })
 }
 
 fn digest(text: &str) -> Result<Digest, StoreError> {
-    text.parse().map_err(|e| StoreError::Corrupt { table: "profiles", reason: format!("{e}") })
+    text.parse().map_err(|e| StoreError::Corrupt {
+        table: "profiles",
+        reason: format!("{e}"),
+    })
 }
 
 #[cfg(test)]
@@ -362,7 +418,13 @@ mod tests {
     }
 
     fn measured(p50_us: f64, p95_us: f64, disturbed: bool) -> ProfileOutcome {
-        ProfileOutcome::Measured(Measured { p50_us, p95_us, min_us: p50_us * 0.9, runs: 60, disturbed })
+        ProfileOutcome::Measured(Measured {
+            p50_us,
+            p95_us,
+            min_us: p50_us * 0.9,
+            runs: 60,
+            disturbed,
+        })
     }
 
     fn answer(id: &str, device: &str, results: Vec<(u8, ProfileOutcome)>) -> ProfileResponse {
@@ -380,7 +442,10 @@ mod tests {
             },
             results: results
                 .into_iter()
-                .map(|(n, outcome)| ProfileResult { sha256: sha(n), outcome })
+                .map(|(n, outcome)| ProfileResult {
+                    sha256: sha(n),
+                    outcome,
+                })
                 .collect(),
         }
     }
@@ -403,13 +468,36 @@ mod tests {
         let stranger = answer("r1", "pi-2", vec![(1, measured(1.0, 1.0, false))]);
         assert_eq!(record(&mut conn, &stranger).await.unwrap().unasked, 1);
         let recorded = record(&mut conn, &response).await.unwrap();
-        assert_eq!(recorded, Recorded { measured: 1, failed: 1, implausible: 1, unasked: 1 });
-        assert_eq!(record(&mut conn, &response).await.unwrap().unasked, 4, "a repeated answer counts once");
+        assert_eq!(
+            recorded,
+            Recorded {
+                measured: 1,
+                failed: 1,
+                implausible: 1,
+                unasked: 1
+            }
+        );
+        assert_eq!(
+            record(&mut conn, &response).await.unwrap().unasked,
+            4,
+            "a repeated answer counts once"
+        );
         let rows = rows(&db.pool, "pi", "rt").await.unwrap();
-        assert_eq!(rows.iter().map(|r| (r.key.as_str(), r.p95_us)).collect::<Vec<_>>(), [("block-1", 120.0)]);
+        assert_eq!(
+            rows.iter()
+                .map(|r| (r.key.as_str(), r.p95_us))
+                .collect::<Vec<_>>(),
+            [("block-1", 120.0)]
+        );
         let failures = failures(&db.pool, "pi", "rt").await.unwrap();
         let kinds: Vec<_> = failures.iter().map(|f| (f.key.as_str(), f.kind)).collect();
-        assert_eq!(kinds, [("block-2", FailureKind::Implausible), ("block-3", FailureKind::Failed)]);
+        assert_eq!(
+            kinds,
+            [
+                ("block-2", FailureKind::Implausible),
+                ("block-3", FailureKind::Failed)
+            ]
+        );
         forgive(&mut conn, "pi").await.unwrap();
         assert!(super::failures(&db.pool, "pi", "rt").await.unwrap().is_empty());
     }
@@ -419,11 +507,17 @@ mod tests {
         let db = testing::database().await;
         let mut conn = db.pool.acquire().await.unwrap();
         let deadline = Timestamp::from_second(4_000_000_000).unwrap();
-        let new = |id: &str| NewRequest { deadline, ..request(id, "pi-1", &[1]) };
+        let new = |id: &str| NewRequest {
+            deadline,
+            ..request(id, "pi-1", &[1])
+        };
         assert!(ask(&mut conn, &new("r1")).await.unwrap());
         assert!(!ask(&mut conn, &new("r2")).await.unwrap());
         let open = open_requests(&db.pool).await.unwrap();
-        assert_eq!((open.len(), open[0].id.as_str(), open[0].deadline), (1, "r1", deadline));
+        assert_eq!(
+            (open.len(), open[0].id.as_str(), open[0].deadline),
+            (1, "r1", deadline)
+        );
         expire(&mut conn, "r1").await.unwrap();
         assert_eq!(silent(&db.pool, "pi").await.unwrap(), [("pi-1".to_owned(), 1)]);
         assert!(ask(&mut conn, &new("r2")).await.unwrap());
@@ -437,25 +531,57 @@ mod tests {
         let db = testing::database().await;
         let mut conn = db.pool.acquire().await.unwrap();
         let deadline = Timestamp::from_second(4_000_000_000).unwrap();
-        let tries = [(90.0, true), (130.0, false), (120.0, false), (80.0, true), (125.0, false)];
+        let tries = [
+            (90.0, true),
+            (130.0, false),
+            (120.0, false),
+            (80.0, true),
+            (125.0, false),
+        ];
         for (n, (p95, disturbed)) in tries.into_iter().enumerate() {
             let id = format!("r{n}");
-            ask(&mut conn, &NewRequest { deadline, ..request(&id, "pi-1", &[1]) }).await.unwrap();
+            ask(
+                &mut conn,
+                &NewRequest {
+                    deadline,
+                    ..request(&id, "pi-1", &[1])
+                },
+            )
+            .await
+            .unwrap();
             let answer = answer(&id, "pi-1", vec![(1, measured(p95 / 2.0, p95, disturbed))]);
             record(&mut conn, &answer).await.unwrap();
         }
         let row = rows(&db.pool, "pi", "rt").await.unwrap().remove(0);
-        assert_eq!((row.p95_us, row.p50_us, row.disturbed, row.measurements), (120.0, 60.0, false, 5));
+        assert_eq!(
+            (row.p95_us, row.p50_us, row.disturbed, row.measurements),
+            (120.0, 60.0, false, 5)
+        );
     }
 
     #[test]
     fn figures_that_cant_be_true() {
-        let figures = |min_us, p50_us, p95_us, runs| Measured { p50_us, p95_us, min_us, runs, disturbed: false };
+        let figures = |min_us, p50_us, p95_us, runs| Measured {
+            p50_us,
+            p95_us,
+            min_us,
+            runs,
+            disturbed: false,
+        };
         for (measured, expected) in [
             (figures(9.0, 10.0, 12.0, 60), None),
-            (figures(0.0, 10.0, 12.0, 60), Some("min 0 us, p50 10 us, p95 12 us in 60 runs is outside 0.5 us to 60 s")),
-            (figures(9.0, 10.0, 9.5, 60), Some("min 9 us, p50 10 us, p95 9.5 us in 60 runs is not in order")),
-            (figures(9.0, 10.0, 12.0, 0), Some("min 9 us, p50 10 us, p95 12 us in 0 runs has no run")),
+            (
+                figures(0.0, 10.0, 12.0, 60),
+                Some("min 0 us, p50 10 us, p95 12 us in 60 runs is outside 0.5 us to 60 s"),
+            ),
+            (
+                figures(9.0, 10.0, 9.5, 60),
+                Some("min 9 us, p50 10 us, p95 9.5 us in 60 runs is not in order"),
+            ),
+            (
+                figures(9.0, 10.0, 12.0, 0),
+                Some("min 9 us, p50 10 us, p95 12 us in 0 runs has no run"),
+            ),
             (
                 figures(9.0, f64::NAN, 12.0, 60),
                 Some("min 9 us, p50 NaN us, p95 12 us in 60 runs is outside 0.5 us to 60 s"),

@@ -75,10 +75,9 @@ pub async fn begin(conn: &mut PgConnection, new: &NewStudy) -> Result<(), StoreE
     .bind(&new.search_key)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("UPDATE trials SET state = 'pending', failures = 0 WHERE job = $1 AND state = 'failed'")
-        .bind(new.job)
-        .execute(conn)
-        .await?;
+    let again = "UPDATE trials SET state = 'pending', failures = 0, announced = false
+                 WHERE job = $1 AND state = 'failed'";
+    sqlx::query(again).bind(new.job).execute(conn).await?;
     Ok(())
 }
 
@@ -94,11 +93,19 @@ pub async fn set_generation(conn: &mut PgConnection, job: Uuid, generation: i64)
 
 /// From now on this token is the job's only one.
 pub async fn set_token(conn: &mut PgConnection, job: Uuid, hash: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE studies SET token_hash = $2 WHERE job = $1").bind(job).bind(hash).execute(conn).await?;
+    sqlx::query("UPDATE studies SET token_hash = $2 WHERE job = $1")
+        .bind(job)
+        .bind(hash)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-pub async fn set_shortlist(conn: &mut PgConnection, job: Uuid, shortlist: Option<&Value>) -> Result<(), StoreError> {
+pub async fn set_shortlist(
+    conn: &mut PgConnection,
+    job: Uuid,
+    shortlist: Option<&Value>,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE studies SET shortlist = $2 WHERE job = $1")
         .bind(job)
         .bind(shortlist)
@@ -109,7 +116,11 @@ pub async fn set_shortlist(conn: &mut PgConnection, job: Uuid, shortlist: Option
 
 /// A trainer Job ended before its trials did; the next one gets another name.
 pub async fn set_attempt(conn: &mut PgConnection, job: Uuid, attempt: i32) -> Result<(), StoreError> {
-    sqlx::query("UPDATE studies SET attempt = $2 WHERE job = $1").bind(job).bind(attempt).execute(conn).await?;
+    sqlx::query("UPDATE studies SET attempt = $2 WHERE job = $1")
+        .bind(job)
+        .bind(attempt)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -131,12 +142,19 @@ pub async fn finish(conn: &mut PgConnection, job: Uuid, outcome: &Value) -> Resu
 
 /// The job a trainer's token belongs to.
 pub async fn job_of_token(db: &PgPool, hash: &str) -> Result<Option<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT job FROM studies WHERE token_hash = $1").bind(hash).fetch_optional(db).await?)
+    Ok(
+        sqlx::query_scalar("SELECT job FROM studies WHERE token_hash = $1")
+            .bind(hash)
+            .fetch_optional(db)
+            .await?,
+    )
 }
 
 /// Until the transaction ends nobody else starts to measure or to train.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('haizen measure or train'))").execute(conn).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('haizen measure or train'))")
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -160,12 +178,19 @@ pub async fn measuring(conn: &mut PgConnection) -> Result<usize, StoreError> {
 
 /// The one clock of all that happens here.
 pub async fn now(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
-    Ok(time(sqlx::query_scalar("SELECT hz_micros(clock_timestamp())").fetch_one(conn).await?))
+    Ok(time(
+        sqlx::query_scalar("SELECT hz_micros(clock_timestamp())")
+            .fetch_one(conn)
+            .await?,
+    ))
 }
 
 /// The trainer pods of this job are asked for now.
 pub async fn set_pods(conn: &mut PgConnection, job: Uuid) -> Result<(), StoreError> {
-    sqlx::query("UPDATE studies SET pods_at = now() WHERE job = $1").bind(job).execute(conn).await?;
+    sqlx::query("UPDATE studies SET pods_at = now() WHERE job = $1")
+        .bind(job)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -191,10 +216,24 @@ mod tests {
         trials::tests::study(&mut conn, ours).await;
         assert_eq!(training(&mut conn, other).await.unwrap(), None);
         set_pods(&mut conn, ours).await.unwrap();
-        assert_eq!(training(&mut conn, other).await.unwrap().as_deref(), Some("shop/dish"));
-        assert_eq!(training(&mut conn, ours).await.unwrap(), None, "a search doesn't wait for itself");
-        while trials::claim(&mut conn, ours, "w1", Duration::from_secs(60)).await.unwrap().is_some_and(|t| t.number < 1) {
-            sqlx::query("UPDATE trials SET worker = 'w0' WHERE worker = 'w1'").execute(&mut *conn).await.unwrap();
+        assert_eq!(
+            training(&mut conn, other).await.unwrap().as_deref(),
+            Some("shop/dish")
+        );
+        assert_eq!(
+            training(&mut conn, ours).await.unwrap(),
+            None,
+            "a search doesn't wait for itself"
+        );
+        while trials::claim(&mut conn, ours, "w1", Duration::from_mins(1))
+            .await
+            .unwrap()
+            .is_some_and(|t| t.number < 1)
+        {
+            sqlx::query("UPDATE trials SET worker = 'w0' WHERE worker = 'w1'")
+                .execute(&mut *conn)
+                .await
+                .unwrap();
         }
         assert!(training(&mut conn, other).await.unwrap().is_some());
         finish(&mut conn, ours, &serde_json::json!({})).await.unwrap();
@@ -214,11 +253,19 @@ mod tests {
             search_key: search_key.into(),
         };
         begin(&mut conn, &new("s1", "c1")).await.unwrap();
-        set_shortlist(&mut conn, Uuid::nil(), Some(&serde_json::json!([1]))).await.unwrap();
+        set_shortlist(&mut conn, Uuid::nil(), Some(&serde_json::json!([1])))
+            .await
+            .unwrap();
         set_token(&mut conn, Uuid::nil(), "hash").await.unwrap();
         assert_eq!(job_of_token(&db.pool, "hash").await.unwrap(), Some(Uuid::nil()));
-        finish(&mut conn, Uuid::nil(), &serde_json::json!({"reason": "x"})).await.unwrap();
-        assert_eq!(job_of_token(&db.pool, "hash").await.unwrap(), None, "a finished job's pods have no right left");
+        finish(&mut conn, Uuid::nil(), &serde_json::json!({"reason": "x"}))
+            .await
+            .unwrap();
+        assert_eq!(
+            job_of_token(&db.pool, "hash").await.unwrap(),
+            None,
+            "a finished job's pods have no right left"
+        );
         begin(&mut conn, &new("s2", "c1")).await.unwrap();
         let study = get(&db.pool, Uuid::nil()).await.unwrap().unwrap();
         assert_eq!((study.shortlist.is_some(), study.outcome), (true, None));

@@ -73,7 +73,11 @@ pub enum TrialError {
     #[error("there is no trial {0}")]
     NotFound(String),
     #[error("worker {worker} has lost trial {trial}: {why}")]
-    Lost { trial: String, worker: String, why: String },
+    Lost {
+        trial: String,
+        worker: String,
+        why: String,
+    },
     #[error("trial {trial} has no model {model}: upload it before its result")]
     ModelMissing { trial: String, model: Digest },
 }
@@ -86,12 +90,24 @@ impl From<sqlx::Error> for TrialError {
 
 pub async fn of_job(conn: &mut PgConnection, job: Uuid) -> Result<Vec<TrialRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM trials WHERE job = $1 ORDER BY number, id");
-    sqlx::query(&sql).bind(job).fetch_all(conn).await?.iter().map(trial).collect()
+    sqlx::query(&sql)
+        .bind(job)
+        .fetch_all(conn)
+        .await?
+        .iter()
+        .map(trial)
+        .collect()
 }
 
 pub async fn get(conn: &mut PgConnection, id: &str) -> Result<Option<TrialRow>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM trials WHERE id = $1");
-    sqlx::query(&sql).bind(id).fetch_optional(conn).await?.as_ref().map(trial).transpose()
+    sqlx::query(&sql)
+        .bind(id)
+        .fetch_optional(conn)
+        .await?
+        .as_ref()
+        .map(trial)
+        .transpose()
 }
 
 /// Adds a trial, or wants a cancelled one again.
@@ -145,7 +161,12 @@ pub async fn claim(
              ORDER BY state = 'running' AND worker = $2 DESC, number, id LIMIT 1 FOR UPDATE SKIP LOCKED)
          RETURNING {COLUMNS}"
     );
-    let row = sqlx::query(&sql).bind(job).bind(worker).bind(lease.as_secs_f64()).fetch_optional(conn).await?;
+    let row = sqlx::query(&sql)
+        .bind(job)
+        .bind(worker)
+        .bind(lease.as_secs_f64())
+        .fetch_optional(conn)
+        .await?;
     row.as_ref().map(trial).transpose()
 }
 
@@ -207,15 +228,44 @@ pub async fn add_checkpoint(
             .bind(&gone)
             .fetch_all(conn)
             .await?;
-    gone.iter().filter(|sha256| !kept.contains(sha256)).map(|sha256| Ok(digest_of(sha256)?)).collect()
+    gone.iter()
+        .filter(|sha256| !kept.contains(sha256))
+        .map(|sha256| Ok(digest_of(sha256)?))
+        .collect()
+}
+
+/// Lets a finished trial's checkpoints go; gives the digests nobody else needs.
+pub async fn drop_checkpoints(conn: &mut PgConnection, id: &str) -> Result<Vec<Digest>, StoreError> {
+    let sql = "DELETE FROM checkpoints WHERE trial = $1 RETURNING sha256";
+    let gone: Vec<String> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut *conn).await?;
+    unneeded(conn, &gone).await
+}
+
+/// Lets the checkpoints of all other jobs go (of the namespace, if only one is watched).
+pub async fn drop_checkpoints_except(
+    conn: &mut PgConnection,
+    jobs: &[Uuid],
+    namespace: Option<&str>,
+) -> Result<Vec<Digest>, StoreError> {
+    let sql = "DELETE FROM checkpoints c USING trials t, studies s
+               WHERE t.id = c.trial AND s.job = t.job AND s.job <> ALL($1)
+                 AND ($2::text IS NULL OR s.namespace = $2)
+               RETURNING c.sha256";
+    let gone: Vec<String> = sqlx::query_scalar(sql)
+        .bind(jobs)
+        .bind(namespace)
+        .fetch_all(&mut *conn)
+        .await?;
+    unneeded(conn, &gone).await
 }
 
 /// The newest first.
 pub async fn checkpoints(conn: &mut PgConnection, id: &str) -> Result<Vec<Digest>, StoreError> {
-    let rows: Vec<String> = sqlx::query_scalar("SELECT sha256 FROM checkpoints WHERE trial = $1 ORDER BY id DESC")
-        .bind(id)
-        .fetch_all(conn)
-        .await?;
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT sha256 FROM checkpoints WHERE trial = $1 ORDER BY id DESC")
+            .bind(id)
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(|sha256| digest_of(sha256)).collect()
 }
 
@@ -243,13 +293,19 @@ pub async fn set_model(
 /// The trial is trained. Saying it again changes nothing.
 pub async fn finish(conn: &mut PgConnection, id: &str, result: &TrialResult) -> Result<(), TrialError> {
     let trial = locked(conn, id).await?;
-    let uploaded = trial.model.as_ref().is_some_and(|(model, size)| *model == result.model && *size == result.size);
+    let uploaded = trial
+        .model
+        .as_ref()
+        .is_some_and(|(model, size)| *model == result.model && *size == result.size);
     if trial.state == TrialState::Trained && uploaded {
         return Ok(());
     }
     owner(&trial, &result.worker)?;
     if !uploaded {
-        return Err(TrialError::ModelMissing { trial: id.to_owned(), model: result.model.clone() });
+        return Err(TrialError::ModelMissing {
+            trial: id.to_owned(),
+            model: result.model.clone(),
+        });
     }
     sqlx::query(
         "UPDATE trials SET state = 'trained', metrics = $2, epoch = epochs, fraction = 0, seconds_left = 0,
@@ -267,7 +323,10 @@ pub async fn finish(conn: &mut PgConnection, id: &str, result: &TrialResult) -> 
 pub async fn fail(conn: &mut PgConnection, id: &str, failure: &TrialFailure) -> Result<(), TrialError> {
     let trial = locked(conn, id).await?;
     let same = trial.worker.as_deref() == Some(failure.worker.as_str())
-        && trial.failure.as_ref().is_some_and(|(code, _)| *code == failure.code);
+        && trial
+            .failure
+            .as_ref()
+            .is_some_and(|(code, _)| *code == failure.code);
     if same && matches!(trial.state, TrialState::Pending | TrialState::Failed) {
         return Ok(());
     }
@@ -286,11 +345,24 @@ pub async fn fail(conn: &mut PgConnection, id: &str, failure: &TrialFailure) -> 
     Ok(())
 }
 
+/// Those that no checkpoint names any more.
+async fn unneeded(conn: &mut PgConnection, gone: &[String]) -> Result<Vec<Digest>, StoreError> {
+    let sql = "SELECT DISTINCT sha256 FROM checkpoints WHERE sha256 = ANY($1)";
+    let kept: Vec<String> = sqlx::query_scalar(sql).bind(gone).fetch_all(conn).await?;
+    gone.iter()
+        .filter(|sha256| !kept.contains(sha256))
+        .map(|sha256| digest_of(sha256))
+        .collect()
+}
+
 /// Locks the trial until the transaction ends.
 async fn locked(conn: &mut PgConnection, id: &str) -> Result<TrialRow, TrialError> {
     let sql = format!("SELECT {COLUMNS} FROM trials WHERE id = $1 FOR UPDATE");
     let row = sqlx::query(&sql).bind(id).fetch_optional(conn).await?;
-    row.as_ref().map(trial).transpose()?.ok_or_else(|| TrialError::NotFound(id.to_owned()))
+    row.as_ref()
+        .map(trial)
+        .transpose()?
+        .ok_or_else(|| TrialError::NotFound(id.to_owned()))
 }
 
 async fn owned(conn: &mut PgConnection, id: &str, worker: &str) -> Result<TrialRow, TrialError> {
@@ -309,15 +381,23 @@ fn owner(trial: &TrialRow, worker: &str) -> Result<(), TrialError> {
         (TrialState::Failed, _) => "it has failed for good".to_owned(),
         (TrialState::Cancelled, _) => "it is not wanted any more".to_owned(),
     };
-    Err(TrialError::Lost { trial: trial.id.clone(), worker: worker.to_owned(), why })
+    Err(TrialError::Lost {
+        trial: trial.id.clone(),
+        worker: worker.to_owned(),
+        why,
+    })
 }
 
-const COLUMNS: &str = "id, job, key, number, document, state, worker, hz_micros(lease_expires_at) AS lease_expires_at,
+const COLUMNS: &str =
+    "id, job, key, number, document, state, worker, hz_micros(lease_expires_at) AS lease_expires_at,
     failures, epoch, epochs, fraction, loss, seconds_left, model, model_size, metrics, failure_code,
     failure_message, announced";
 
 fn trial(row: &PgRow) -> Result<TrialRow, StoreError> {
-    let corrupt = |reason: String| StoreError::Corrupt { table: "trials", reason };
+    let corrupt = |reason: String| StoreError::Corrupt {
+        table: "trials",
+        reason,
+    };
     let state = match row.try_get("state")? {
         "pending" => TrialState::Pending,
         "running" => TrialState::Running,
@@ -352,17 +432,25 @@ fn trial(row: &PgRow) -> Result<TrialRow, StoreError> {
             seconds_left: row.try_get("seconds_left")?,
         },
         model: match model {
-            Some(text) => Some((digest_of(&text)?, u64::try_from(size.unwrap_or_default()).unwrap_or_default())),
+            Some(text) => Some((
+                digest_of(&text)?,
+                u64::try_from(size.unwrap_or_default()).unwrap_or_default(),
+            )),
             None => None,
         },
-        metrics: row.try_get::<Option<Json<Metrics>>, _>("metrics")?.map(|Json(metrics)| metrics),
+        metrics: row
+            .try_get::<Option<Json<Metrics>>, _>("metrics")?
+            .map(|Json(metrics)| metrics),
         failure: code.map(|code| (code, message.unwrap_or_default())),
         announced: row.try_get("announced")?,
     })
 }
 
 fn digest_of(text: &str) -> Result<Digest, StoreError> {
-    text.parse().map_err(|e| StoreError::Corrupt { table: "trials", reason: format!("{e}") })
+    text.parse().map_err(|e| StoreError::Corrupt {
+        table: "trials",
+        reason: format!("{e}"),
+    })
 }
 
 /// Postgres takes no NUL.
@@ -382,7 +470,7 @@ pub mod tests {
     use crate::store::studies::{self, NewStudy};
     use crate::store::testing;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     pub fn new_trial(job: Uuid, id: &str, number: i32) -> NewTrial {
         let document = JobDocument {
@@ -400,7 +488,13 @@ pub mod tests {
             lease_seconds: 30,
             checkpoint: false,
         };
-        NewTrial { id: id.into(), job, key: id.into(), number, document }
+        NewTrial {
+            id: id.into(),
+            job,
+            key: id.into(),
+            number,
+            document,
+        }
     }
 
     /// A study of two trials, `a` and `b`.
@@ -415,7 +509,9 @@ pub mod tests {
         };
         studies::begin(conn, &new).await.unwrap();
         for (number, id) in ["a", "b"].into_iter().enumerate() {
-            want(conn, &new_trial(job, &format!("{id}-{job}"), number as i32)).await.unwrap();
+            want(conn, &new_trial(job, &format!("{id}-{job}"), number as i32))
+                .await
+                .unwrap();
         }
     }
 
@@ -433,11 +529,23 @@ pub mod tests {
     }
 
     fn progress(worker: &str, epoch: u32) -> Progress {
-        Progress { worker: worker.into(), epoch, epochs: 4, fraction: 0.5, loss: 0.4, seconds_left: 9.0 }
+        Progress {
+            worker: worker.into(),
+            epoch,
+            epochs: 4,
+            fraction: 0.5,
+            loss: 0.4,
+            seconds_left: 9.0,
+        }
     }
 
     fn failure(worker: &str, retryable: bool) -> TrialFailure {
-        TrialFailure { worker: worker.into(), code: "LossNotFinite".into(), message: "at step 3".into(), retryable }
+        TrialFailure {
+            worker: worker.into(),
+            code: "LossNotFinite".into(),
+            message: "at step 3".into(),
+            retryable,
+        }
     }
 
     async fn name(conn: &mut PgConnection, worker: &str, lease: Duration) -> Option<String> {
@@ -454,12 +562,23 @@ pub mod tests {
         assert_eq!(name(&mut conn, "w1", LONG).await.as_deref(), Some("a"));
         assert_eq!(name(&mut conn, "w2", LONG).await.as_deref(), Some("b"));
         assert_eq!(name(&mut conn, "w3", LONG).await, None);
-        assert_eq!(name(&mut conn, "w1", LONG).await.as_deref(), Some("a"), "its own trial comes back to it");
-        renew(&mut conn, &a, &progress("w1", 2), Duration::ZERO).await.unwrap();
-        renew(&mut conn, &a, &progress("w1", 2), Duration::ZERO).await.expect("late, but nobody else took it");
+        assert_eq!(
+            name(&mut conn, "w1", LONG).await.as_deref(),
+            Some("a"),
+            "its own trial comes back to it"
+        );
+        renew(&mut conn, &a, &progress("w1", 2), Duration::ZERO)
+            .await
+            .unwrap();
+        renew(&mut conn, &a, &progress("w1", 2), Duration::ZERO)
+            .await
+            .expect("late, but nobody else took it");
         assert_eq!(name(&mut conn, "w3", LONG).await.as_deref(), Some("a"));
         let lost = renew(&mut conn, &a, &progress("w1", 3), LONG).await.unwrap_err();
-        assert_eq!(lost.to_string(), format!("worker w1 has lost trial {a}: w3 has it now"));
+        assert_eq!(
+            lost.to_string(),
+            format!("worker w1 has lost trial {a}: w3 has it now")
+        );
         let trial = get(&mut conn, &a).await.unwrap().unwrap();
         assert_eq!((trial.progress.epoch, trial.worker.as_deref()), (2, Some("w3")));
     }
@@ -490,13 +609,17 @@ pub mod tests {
         for tries in 1..=MAX_TRIES {
             assert_eq!(name(&mut conn, "w1", LONG).await.as_deref(), Some("a"));
             fail(&mut conn, &a, &failure("w1", true)).await.unwrap();
-            fail(&mut conn, &a, &failure("w1", true)).await.expect("repeating it changes nothing");
+            fail(&mut conn, &a, &failure("w1", true))
+                .await
+                .expect("repeating it changes nothing");
             assert_eq!(get(&mut conn, &a).await.unwrap().unwrap().failures, tries);
         }
         let trial = get(&mut conn, &a).await.unwrap().unwrap();
         assert_eq!(trial.state, TrialState::Failed);
         assert_eq!(name(&mut conn, "w1", LONG).await.as_deref(), Some("b"));
-        fail(&mut conn, &format!("b-{}", Uuid::nil()), &failure("w1", false)).await.unwrap();
+        fail(&mut conn, &format!("b-{}", Uuid::nil()), &failure("w1", false))
+            .await
+            .unwrap();
         assert_eq!(name(&mut conn, "w1", LONG).await, None);
     }
 
@@ -513,11 +636,28 @@ pub mod tests {
             gone.extend(add_checkpoint(&mut conn, &a, "w1", (digest, 1)).await.unwrap());
         }
         assert_eq!(gone, digests[..2]);
-        assert_eq!(checkpoints(&mut conn, &a).await.unwrap(), [digests[3].clone(), digests[2].clone()]);
+        assert_eq!(
+            checkpoints(&mut conn, &a).await.unwrap(),
+            [digests[3].clone(), digests[2].clone()]
+        );
         // The same content again: what is still needed is not let go.
-        assert!(add_checkpoint(&mut conn, &a, "w1", (&digests[3], 1)).await.unwrap().contains(&digests[2]));
-        assert_eq!(add_checkpoint(&mut conn, &a, "w1", (&digests[3], 1)).await.unwrap(), []);
-        assert!(add_checkpoint(&mut conn, &a, "w2", (&digests[0], 1)).await.is_err());
+        assert!(
+            add_checkpoint(&mut conn, &a, "w1", (&digests[3], 1))
+                .await
+                .unwrap()
+                .contains(&digests[2])
+        );
+        assert_eq!(
+            add_checkpoint(&mut conn, &a, "w1", (&digests[3], 1))
+                .await
+                .unwrap(),
+            []
+        );
+        assert!(
+            add_checkpoint(&mut conn, &a, "w2", (&digests[0], 1))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
@@ -527,19 +667,37 @@ pub mod tests {
         study(&mut conn, Uuid::nil()).await;
         let (a, b) = (format!("a-{}", Uuid::nil()), format!("b-{}", Uuid::nil()));
         claim(&mut conn, Uuid::nil(), "w1", LONG).await.unwrap();
-        let result = TrialResult { worker: "w1".into(), model: Digest::of(b"m"), size: 3, metrics: metrics(0.9) };
+        let result = TrialResult {
+            worker: "w1".into(),
+            model: Digest::of(b"m"),
+            size: 3,
+            metrics: metrics(0.9),
+        };
         let early = finish(&mut conn, &a, &result).await.unwrap_err();
         assert!(matches!(early, TrialError::ModelMissing { .. }));
         set_model(&mut conn, &a, "w1", (&result.model, 3)).await.unwrap();
         finish(&mut conn, &a, &result).await.unwrap();
-        finish(&mut conn, &a, &result).await.expect("repeating it changes nothing");
-        let other = TrialResult { model: Digest::of(b"n"), ..result };
-        assert!(matches!(finish(&mut conn, &a, &other).await, Err(TrialError::Lost { .. })));
+        finish(&mut conn, &a, &result)
+            .await
+            .expect("repeating it changes nothing");
+        let other = TrialResult {
+            model: Digest::of(b"n"),
+            ..result
+        };
+        assert!(matches!(
+            finish(&mut conn, &a, &other).await,
+            Err(TrialError::Lost { .. })
+        ));
         cancel(&mut conn, &a).await.unwrap();
         cancel(&mut conn, &b).await.unwrap();
         assert_eq!(claim(&mut conn, Uuid::nil(), "w1", LONG).await.unwrap(), None);
         study(&mut conn, Uuid::nil()).await;
-        let states: Vec<_> = of_job(&mut conn, Uuid::nil()).await.unwrap().iter().map(|t| t.state).collect();
+        let states: Vec<_> = of_job(&mut conn, Uuid::nil())
+            .await
+            .unwrap()
+            .iter()
+            .map(|t| t.state)
+            .collect();
         assert_eq!(states, [TrialState::Trained, TrialState::Pending]);
     }
 }

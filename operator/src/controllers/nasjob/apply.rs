@@ -49,19 +49,28 @@ pub async fn apply(ctx: &Context, nas: &NasJob, owner: &Owner, plan: &Plan) -> R
     let object = nas.object_ref(&());
     if !applied.deferred {
         for event in &plan.events {
-            ctx.recorder.publish(&object, &event.reason, event.note.clone(), event.warning).await;
+            ctx.recorder
+                .publish(&object, &event.reason, event.note.clone(), event.warning)
+                .await;
         }
     }
     for (id, event) in &plan.announce {
         if told.contains(id) {
-            ctx.recorder.publish(&object, &event.reason, event.note.clone(), event.warning).await;
+            ctx.recorder
+                .publish(&object, &event.reason, event.note.clone(), event.warning)
+                .await;
         }
     }
     Ok(applied)
 }
 
 /// Writes the status if it differs from the one that is there.
-pub async fn write_status(ctx: &Context, nas: &NasJob, plan: &Plan, now: jiff::Timestamp) -> Result<(), Error> {
+pub async fn write_status(
+    ctx: &Context,
+    nas: &NasJob,
+    plan: &Plan,
+    now: jiff::Timestamp,
+) -> Result<(), Error> {
     let generation = nas.metadata.generation.unwrap_or_default();
     let new = status(nas.status.as_ref(), &plan.report, generation, now);
     if nas.status.as_ref() == Some(&new) {
@@ -75,18 +84,33 @@ pub async fn write_status(ctx: &Context, nas: &NasJob, plan: &Plan, now: jiff::T
         "status": new,
     });
     let params = PatchParams::apply(MANAGER).force();
-    match api.patch_status(&nas.name_any(), &params, &Patch::Apply(&patch)).await {
+    match api
+        .patch_status(&nas.name_any(), &params, &Patch::Apply(&patch))
+        .await
+    {
         Ok(_) => ctx.metrics.status_written(Kind::NasJob),
         // Deleted meanwhile.
         Err(kube::Error::Api(error)) if error.code == 404 => {}
-        Err(source) => return Err(Error::Kube { step: "write the status", source }),
+        Err(source) => {
+            return Err(Error::Kube {
+                step: "write the status",
+                source,
+            });
+        }
     }
     Ok(())
 }
 
 /// One transaction for all rows; gives the trials whose end nobody has told yet.
 async fn write_rows(ctx: &Context, owner: &Owner, plan: &Plan) -> Result<Vec<String>, Error> {
-    let Plan { study, expire, want, cancel, announce, .. } = plan;
+    let Plan {
+        study,
+        expire,
+        want,
+        cancel,
+        announce,
+        ..
+    } = plan;
     let mut told = Vec::new();
     if study.is_none() && expire.is_empty() && want.is_empty() && cancel.is_empty() && announce.is_empty() {
         return Ok(told);
@@ -142,7 +166,12 @@ async fn write_study(conn: &mut PgConnection, owner: &Owner, change: &StudyChang
 /// Written down first: if the message is lost with this process, its deadline brings it again. `false`: others
 /// were first.
 async fn send(ctx: &Context, owner: &Owner, ask: &Ask) -> Result<bool, Error> {
-    let Ask { device, files, plan, deadline } = ask;
+    let Ask {
+        device,
+        files,
+        plan,
+        deadline,
+    } = ask;
     let request = NewRequest {
         id: Uuid::new_v4().to_string(),
         job: owner.uid,
@@ -150,14 +179,20 @@ async fn send(ctx: &Context, owner: &Owner, ask: &Ask) -> Result<bool, Error> {
         runtime_hash: device.place.runtime_hash.clone(),
         device: device.id.to_string(),
         boot_id: Some(device.boot_id),
-        files: files.iter().map(|file| (file.sha256.clone(), file.key.clone())).collect(),
+        files: files
+            .iter()
+            .map(|file| (file.sha256.clone(), file.key.clone()))
+            .collect(),
         deadline: *deadline,
     };
     let mut tx = ctx.db.begin().await.map_err(StoreError::from)?;
     leadership::fence(&mut tx, ctx.epoch).await?;
     studies::lock(&mut tx).await?;
     let room = studies::measuring(&mut tx).await? < ctx.config.profile_concurrency.max(1);
-    if !room || studies::training(&mut tx, owner.uid).await?.is_some() || !profiles::ask(&mut tx, &request).await? {
+    if !room
+        || studies::training(&mut tx, owner.uid).await?.is_some()
+        || !profiles::ask(&mut tx, &request).await?
+    {
         return Ok(false);
     }
     tx.commit().await.map_err(StoreError::from)?;
@@ -176,31 +211,46 @@ async fn send(ctx: &Context, owner: &Owner, ask: &Ask) -> Result<bool, Error> {
 }
 
 fn file(wanted: &Wanted) -> ProfileFile {
-    ProfileFile { sha256: wanted.sha256.clone(), content: wanted.content.clone() }
+    ProfileFile {
+        sha256: wanted.sha256.clone(),
+        content: wanted.content.clone(),
+    }
 }
 
 /// The Secret is the truth: the database follows it, so that a stop between the two heals.
 async fn ensure_token(ctx: &Context, owner: &Owner) -> Result<(), Error> {
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &owner.namespace);
     let name = super::job::secret_name(owner);
-    let known = api.get_opt(&name).await.map_err(|source| Error::Kube { step: "read the trainers' Secret", source })?;
-    let of_us = |secret: &Secret| secret.owner_references().iter().any(|o| o.uid == owner.uid.to_string());
+    let known = api.get_opt(&name).await.map_err(|source| Error::Kube {
+        step: "read the trainers' Secret",
+        source,
+    })?;
+    let of_us = |secret: &Secret| {
+        secret
+            .owner_references()
+            .iter()
+            .any(|o| o.uid == owner.uid.to_string())
+    };
     let hash = match known {
-        Some(secret) if of_us(&secret) => secret.data.and_then(|data| Some(token_hash(&data.get(super::job::TOKEN_KEY)?.0))),
+        Some(secret) if of_us(&secret) => secret
+            .data
+            .and_then(|data| Some(token_hash(&data.get(super::job::TOKEN_KEY)?.0))),
         Some(_) => return Err(Error::SecretTaken { name }),
         None => None,
     };
-    let hash = match hash {
-        Some(hash) => hash,
-        None => {
-            // 244 bits of the system's randomness.
-            let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-            let params = PatchParams::apply(MANAGER).force();
-            api.patch(&name, &params, &Patch::Apply(secret(owner, &token)))
-                .await
-                .map_err(|source| Error::Kube { step: "write the trainers' Secret", source })?;
-            token_hash(token.as_bytes())
-        }
+    let hash = if let Some(hash) = hash {
+        hash
+    } else {
+        // 244 bits of the system's randomness.
+        let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let params = PatchParams::apply(MANAGER).force();
+        api.patch(&name, &params, &Patch::Apply(secret(owner, &token)))
+            .await
+            .map_err(|source| Error::Kube {
+                step: "write the trainers' Secret",
+                source,
+            })?;
+        token_hash(token.as_bytes())
     };
     let mut tx = ctx.db.begin().await.map_err(StoreError::from)?;
     leadership::fence(&mut tx, ctx.epoch).await?;
@@ -223,7 +273,10 @@ async fn start(ctx: &Context, owner: &Owner, job: &Job) -> Result<bool, Error> {
     let params = PatchParams::apply(MANAGER).force();
     api.patch(&job.name_any(), &params, &Patch::Apply(job))
         .await
-        .map_err(|source| Error::Kube { step: "create the trainer Job", source })?;
+        .map_err(|source| Error::Kube {
+            step: "create the trainer Job",
+            source,
+        })?;
     Ok(true)
 }
 
@@ -232,7 +285,9 @@ async fn delete_job(ctx: &Context, owner: &Owner, name: &str) -> Result<(), Erro
     match api.delete(name, &DeleteParams::background()).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
-        Err(source) => Err(Error::Kube { step: "delete a trainer Job", source }),
+        Err(source) => Err(Error::Kube {
+            step: "delete a trainer Job",
+            source,
+        }),
     }
 }
-

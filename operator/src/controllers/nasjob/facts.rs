@@ -12,7 +12,7 @@ use crate::store::studies::StudyRow;
 use crate::store::trials::TrialRow;
 
 /// Everything a plan looks at. The time is the database's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     pub now: Timestamp,
     /// Devices that a target's selector matches.
@@ -78,11 +78,29 @@ pub enum JobState {
 impl From<Device> for DeviceFact {
     /// Every device carries its class, site and id as labels, whatever it says of itself.
     fn from(device: Device) -> Self {
-        let Device { device: id, site, class, mut labels, reported, online, .. } = device;
+        let Device {
+            device: id,
+            site,
+            class,
+            mut labels,
+            reported,
+            online,
+            ..
+        } = device;
         labels.insert("haizen.dev/class".into(), class.to_string());
         labels.insert("haizen.dev/site".into(), site.to_string());
         labels.insert("haizen.dev/device".into(), id.to_string());
-        let place = Place { class: class.to_string(), runtime_hash: reported.runtime.hash };
-        Self { id, site, place, boot_id: reported.boot_id.0, labels, online }
+        let place = Place {
+            class: class.to_string(),
+            runtime_hash: reported.runtime.hash,
+        };
+        Self {
+            id,
+            site,
+            place,
+            boot_id: reported.boot_id.0,
+            labels,
+            online,
+        }
     }
 }

@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 
 use crds::nasjob::TrainerSpec;
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::batch::v1::{
+    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement,
+    PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
+};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, PersistentVolumeClaimVolumeSource, PodSpec,
-    PodSecurityContext, PodTemplateSpec, ResourceRequirements, SeccompProfile, Secret, SecretKeySelector,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, PersistentVolumeClaimVolumeSource,
+    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, Secret,
+    SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use k8s_openapi::ByteString;
 use protocol::id::Digest;
 use uuid::Uuid;
 
@@ -26,6 +29,8 @@ pub const TOKEN_KEY: &str = "token";
 
 /// Pods may be killed so often before the search gives up.
 const BACKOFF_LIMIT: i32 = 6;
+/// A trainer that ends with this code says that another try ends the same way.
+const BAD_INPUT: i32 = 65;
 /// The trainer leaves a checkpoint when told to end.
 const GRACE_SECONDS: i64 = 20;
 /// Logs of ended pods stay readable this long.
@@ -68,6 +73,7 @@ pub fn job(pods: &Pods<'_>) -> Job {
             parallelism: Some(count),
             completions: Some(count),
             backoff_limit: Some(BACKOFF_LIMIT),
+            pod_failure_policy: Some(failure_policy()),
             ttl_seconds_after_finished: Some(TTL_SECONDS),
             template,
             ..JobSpec::default()
@@ -83,7 +89,10 @@ pub fn secret_name(owner: &Owner) -> String {
 pub fn secret(owner: &Owner, token: &str) -> Secret {
     Secret {
         metadata: metadata(owner, secret_name(owner)),
-        data: Some(BTreeMap::from([(TOKEN_KEY.to_owned(), ByteString(token.as_bytes().to_vec()))])),
+        data: Some(BTreeMap::from([(
+            TOKEN_KEY.to_owned(),
+            ByteString(token.as_bytes().to_vec()),
+        )])),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     }
@@ -124,7 +133,12 @@ fn labels(owner: &Owner) -> BTreeMap<String, String> {
 }
 
 fn template(pods: &Pods<'_>) -> PodTemplateSpec {
-    let TrainerSpec { image: _, resources, node_selector, volumes } = pods.spec;
+    let TrainerSpec {
+        image: _,
+        resources,
+        node_selector,
+        volumes,
+    } = pods.spec;
     let claims = volumes.iter().enumerate().map(|(index, volume)| Volume {
         name: format!("claim-{index}"),
         persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
@@ -139,7 +153,10 @@ fn template(pods: &Pods<'_>) -> PodTemplateSpec {
         ..Volume::default()
     };
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(labels(pods.owner)), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta {
+            labels: Some(labels(pods.owner)),
+            ..ObjectMeta::default()
+        }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
@@ -157,10 +174,40 @@ fn template(pods: &Pods<'_>) -> PodTemplateSpec {
                 }),
                 ..PodSecurityContext::default()
             }),
-            containers: vec![container(pods, resources.clone().unwrap_or_else(default_resources))],
+            containers: vec![container(
+                pods,
+                resources.clone().unwrap_or_else(default_resources),
+            )],
             volumes: Some(std::iter::once(scratch).chain(claims).collect()),
             ..PodSpec::default()
         }),
+    }
+}
+
+/// Evictions don't count as failures, and bad input isn't tried again.
+fn failure_policy() -> PodFailurePolicy {
+    let disrupted = PodFailurePolicyOnPodConditionsPattern {
+        type_: "DisruptionTarget".to_owned(),
+        status: "True".to_owned(),
+    };
+    let refused = PodFailurePolicyOnExitCodesRequirement {
+        container_name: Some("trainer".to_owned()),
+        operator: "In".to_owned(),
+        values: vec![BAD_INPUT],
+    };
+    PodFailurePolicy {
+        rules: vec![
+            PodFailurePolicyRule {
+                action: "Ignore".to_owned(),
+                on_pod_conditions: Some(vec![disrupted]),
+                ..PodFailurePolicyRule::default()
+            },
+            PodFailurePolicyRule {
+                action: "FailJob".to_owned(),
+                on_exit_codes: Some(refused),
+                ..PodFailurePolicyRule::default()
+            },
+        ],
     }
 }
 
@@ -207,7 +254,11 @@ fn container(pods: &Pods<'_>, resources: ResourceRequirements) -> Container {
         ..VolumeMount::default()
     };
     let claims = pods.spec.volumes.iter().enumerate().map(|(index, volume)| {
-        mount(format!("claim-{index}"), format!("/volumes/{}", volume.claim_name), true)
+        mount(
+            format!("claim-{index}"),
+            format!("/volumes/{}", volume.claim_name),
+            true,
+        )
     });
     Container {
         name: "trainer".to_owned(),
@@ -217,17 +268,26 @@ fn container(pods: &Pods<'_>, resources: ResourceRequirements) -> Container {
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+            capabilities: Some(Capabilities {
+                add: None,
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(std::iter::once(mount("tmp".into(), "/tmp".into(), false)).chain(claims).collect()),
+        volume_mounts: Some(
+            std::iter::once(mount("tmp".into(), "/tmp".into(), false))
+                .chain(claims)
+                .collect(),
+        ),
         ..Container::default()
     }
 }
 
 fn default_resources() -> ResourceRequirements {
     let list = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned())));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned())));
         Some(pairs.collect::<BTreeMap<_, _>>())
     };
     ResourceRequirements {
@@ -256,7 +316,11 @@ mod tests {
     }
 
     fn made(spec: &TrainerSpec, attempt: i32) -> Job {
-        let owner = Owner { namespace: "shop".into(), name: "dish".into(), uid: Uuid::nil() };
+        let owner = Owner {
+            namespace: "shop".into(),
+            name: "dish".into(),
+            uid: Uuid::nil(),
+        };
         let trials = ["a".to_owned(), "b".to_owned()];
         job(&Pods {
             owner: &owner,
@@ -271,7 +335,10 @@ mod tests {
 
     #[test]
     fn pods_are_restricted_and_know_only_their_job() {
-        let job = made(&spec(r#"{"resources":{"limits":{"cpu":"1500m"}},"volumes":[{"claimName":"dishes"}]}"#), 0);
+        let job = made(
+            &spec(r#"{"resources":{"limits":{"cpu":"1500m"}},"volumes":[{"claimName":"dishes"}]}"#),
+            0,
+        );
         let text = serde_json::to_string_pretty(&job).unwrap();
         for part in [
             r#""automountServiceAccountToken": false"#,
@@ -288,7 +355,10 @@ mod tests {
         }
         let pod = job.spec.unwrap().template.spec.unwrap();
         let env = pod.containers[0].env.clone().unwrap();
-        let threads = env.iter().find(|e| e.name == "OMP_NUM_THREADS").and_then(|e| e.value.clone());
+        let threads = env
+            .iter()
+            .find(|e| e.name == "OMP_NUM_THREADS")
+            .and_then(|e| e.value.clone());
         assert_eq!(threads.as_deref(), Some("2"));
     }
 
@@ -298,6 +368,9 @@ mod tests {
         let plain = spec("{}");
         assert_eq!(name(&plain, 0), name(&plain, 0));
         assert_ne!(name(&plain, 0), name(&plain, 1));
-        assert_ne!(name(&plain, 0), name(&spec(r#"{"nodeSelector":{"gpu":"yes"}}"#), 0));
+        assert_ne!(
+            name(&plain, 0),
+            name(&spec(r#"{"nodeSelector":{"gpu":"yes"}}"#), 0)
+        );
     }
 }

@@ -85,11 +85,22 @@ pub fn known<'a>(table: &'a Table, sha256: &Digest, bound_us: Option<f64>) -> Kn
             Some(bound) => row.p95_us <= bound || row.min_us > bound || row.measurements >= MEASUREMENTS,
             None => !row.disturbed || row.measurements > 1,
         };
-        return if settled { Known::Measured(row) } else { Known::Missing };
+        return if settled {
+            Known::Measured(row)
+        } else {
+            Known::Missing
+        };
     }
     let failed = |kind, most| {
-        let of_file = || table.failures.iter().filter(|f| f.sha256 == *sha256 && f.kind == kind);
-        (of_file().map(|f| f.count).sum::<i32>() >= most).then(|| of_file().next_back()).flatten()
+        let of_file = || {
+            table
+                .failures
+                .iter()
+                .filter(|f| f.sha256 == *sha256 && f.kind == kind)
+        };
+        (of_file().map(|f| f.count).sum::<i32>() >= most)
+            .then(|| of_file().next_back())
+            .flatten()
     };
     match failed(FailureKind::Failed, FAILURES).or_else(|| failed(FailureKind::Implausible, IMPLAUSIBLE)) {
         Some(failure) => Known::Hopeless(&failure.reason),
@@ -103,9 +114,10 @@ pub fn overdue(facts: &Facts, job: uuid::Uuid) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for request in &facts.requests {
         let device = facts.devices.iter().find(|d| d.id.as_str() == request.device);
-        let other = facts.devices.iter().any(|d| {
-            d.online && d.id.as_str() != request.device && d.place.class == request.class
-        });
+        let other = facts
+            .devices
+            .iter()
+            .any(|d| d.online && d.id.as_str() != request.device && d.place.class == request.class);
         let reason = match device {
             _ if request.deadline <= facts.now => "did not answer in time",
             Some(d) if request.job == job && request.boot_id.is_some_and(|boot| boot != d.boot_id) => {
@@ -126,9 +138,20 @@ pub fn measure(
     wanted: BTreeMap<Place, Vec<Wanted>>,
 ) -> Measuring {
     let mut measuring = Measuring::default();
-    let open: Vec<_> =
-        facts.requests.iter().filter(|r| overdue.iter().all(|(id, _)| *id != r.id)).collect();
+    let open: Vec<_> = facts
+        .requests
+        .iter()
+        .filter(|r| overdue.iter().all(|(id, _)| *id != r.id))
+        .collect();
     let mut busy: BTreeSet<_> = open.iter().map(|r| r.device.clone()).collect();
+    let mut silent = facts.silent.clone();
+    for request in facts
+        .requests
+        .iter()
+        .filter(|r| overdue.iter().any(|(id, _)| *id == r.id))
+    {
+        *silent.entry(request.device.clone()).or_default() += 1;
+    }
     for (place, files) in wanted {
         let empty = Table::default();
         let table = facts.tables.get(&place).unwrap_or(&empty);
@@ -143,12 +166,16 @@ pub fn measure(
                 Known::Measured(_) => measuring.done += 1,
                 Known::Hopeless(reason) => {
                     measuring.done += 1;
-                    measuring.hopeless.push((place.clone(), file.key, reason.to_owned()));
+                    measuring
+                        .hopeless
+                        .push((place.clone(), file.key, reason.to_owned()));
                 }
                 Known::Missing => missing.push(file),
             }
         }
-        let here = open.iter().filter(|r| r.class == place.class && r.runtime_hash == place.runtime_hash);
+        let here = open
+            .iter()
+            .filter(|r| r.class == place.class && r.runtime_hash == place.runtime_hash);
         for request in here {
             let before = missing.len();
             missing.retain(|file| !request.sha256s.contains(&file.sha256));
@@ -156,29 +183,49 @@ pub fn measure(
                 measuring.busy.push(request.device.clone());
             }
         }
-        ask(facts, &place, missing, &mut busy, &mut measuring);
+        let devices = Devices {
+            facts,
+            silent: &silent,
+            busy: &mut busy,
+        };
+        ask(devices, &place, missing, &mut measuring);
     }
     measuring
 }
 
-fn ask(
-    facts: &Facts,
-    place: &Place,
-    mut missing: Vec<Wanted>,
-    busy: &mut BTreeSet<String>,
-    measuring: &mut Measuring,
-) {
+/// Who may be asked.
+struct Devices<'a> {
+    facts: &'a Facts,
+    /// Requests each device left unanswered lately, the overdue ones among them.
+    silent: &'a BTreeMap<String, i64>,
+    /// Devices that measure, of every job.
+    busy: &'a mut BTreeSet<String>,
+}
+
+fn ask(devices: Devices<'_>, place: &Place, mut missing: Vec<Wanted>, measuring: &mut Measuring) {
+    let Devices { facts, silent, busy } = devices;
+    let silent = |device: &DeviceFact| silent.get(device.id.as_str()).copied().unwrap_or(0);
     let blocked = |reason, message: String| Some(Blocked { reason, message });
-    let mut there: Vec<_> = facts.devices.iter().filter(|d| d.place == *place && d.online).collect();
-    there.sort_by_key(|d| (facts.silent.get(d.id.as_str()).copied().unwrap_or(0), &d.id));
+    let mut there: Vec<_> = facts
+        .devices
+        .iter()
+        .filter(|d| d.place == *place && d.online)
+        .collect();
+    there.sort_by_key(|d| (silent(d), &d.id));
     while !missing.is_empty() {
         if let Some(job) = &facts.training {
-            let message = format!("waits for {job} to end its training: devices measure only while nobody trains");
+            let message =
+                format!("waits for {job} to end its training: devices measure only while nobody trains");
             measuring.blocked = blocked("WaitingForTraining", message);
             return;
         }
         if there.is_empty() {
-            let names: Vec<_> = facts.devices.iter().filter(|d| d.place == *place).map(|d| d.id.as_str()).collect();
+            let names: Vec<_> = facts
+                .devices
+                .iter()
+                .filter(|d| d.place == *place)
+                .map(|d| d.id.as_str())
+                .collect();
             let message = format!(
                 "{} files are to be measured on class {}, but all of its devices are offline: {}",
                 missing.len(),
@@ -188,18 +235,24 @@ fn ask(
             measuring.blocked = blocked("DeviceUnreachable", message);
             return;
         }
-        let Some(device) = there.iter().find(|d| !busy.contains(d.id.as_str())) else { return };
+        let Some(device) = there.iter().find(|d| !busy.contains(d.id.as_str())) else {
+            return;
+        };
         if busy.len() >= facts.concurrency.max(1) {
             return;
         }
         busy.insert(device.id.to_string());
         measuring.busy.push(device.id.to_string());
         let files = batch(&mut missing);
-        let silent = facts.silent.get(device.id.as_str()).copied().unwrap_or(0);
         let plan = plan_of(&files);
-        let patience = patience(&files, plan) * (1 << silent.clamp(0, 3));
+        let patience = patience(&files, plan) * (1 << silent(device).clamp(0, 3));
         let deadline = facts.now.checked_add(patience).unwrap_or(facts.now);
-        measuring.asks.push(Ask { device: (*device).clone(), files, plan, deadline });
+        measuring.asks.push(Ask {
+            device: (*device).clone(),
+            files,
+            plan,
+            deadline,
+        });
     }
 }
 
@@ -207,7 +260,11 @@ fn ask(
 pub fn few(names: &[&str]) -> String {
     const FEW: usize = 5;
     let first = names.iter().take(FEW).copied().collect::<Vec<_>>().join(", ");
-    if names.len() > FEW { format!("{first} and {} more", names.len() - FEW) } else { first }
+    if names.len() > FEW {
+        format!("{first} and {} more", names.len() - FEW)
+    } else {
+        first
+    }
 }
 
 /// As many files as one message takes, and at least one.
@@ -227,7 +284,12 @@ fn batch(missing: &mut Vec<Wanted>) -> Vec<Wanted> {
 /// What is held against a bound needs a steadier tail than a block of a sum.
 fn plan_of(files: &[Wanted]) -> MeasurePlan {
     if files.iter().any(|file| file.bound_us.is_some()) {
-        MeasurePlan { warmup_runs: 20, min_runs: 200, min_millis: 500, repeats: 3 }
+        MeasurePlan {
+            warmup_runs: 20,
+            min_runs: 200,
+            min_millis: 500,
+            repeats: 3,
+        }
     } else {
         MeasurePlan::default()
     }

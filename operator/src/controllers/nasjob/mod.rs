@@ -29,20 +29,21 @@ use kube::runtime::{Controller, watcher};
 use kube::{Api, ResourceExt as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::BlobError;
 use crate::change::Change;
 use crate::context::Context;
 use crate::metrics::{Kind, Outcome};
 use crate::mqtt::PublishError;
-use crate::store::{StoreError, profiles, studies};
+use crate::store::{StoreError, profiles, studies, trials};
 
 /// Looked at so often even if nothing is heard: a trainer's request may land on another replica.
 const LOOK: Duration = Duration::from_secs(30);
 /// A finished or refused one waits for its spec, or its devices, to change.
-const REST: Duration = Duration::from_secs(300);
+const REST: Duration = Duration::from_mins(5);
 /// What another search was first to do is tried again.
 const DEFERRED: Duration = Duration::from_secs(2);
 /// How often rows of deleted resources are looked for.
-const SWEEP: Duration = Duration::from_secs(600);
+const SWEEP: Duration = Duration::from_mins(10);
 
 /// Which step failed, on what.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,8 @@ enum Error {
     Store(#[from] StoreError),
     #[error("can't {step}: {source}")]
     Kube { step: &'static str, source: kube::Error },
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     #[error("can't ask a device: {0}")]
     Publish(#[from] PublishError),
     #[error("can't write a message: {0}")]
@@ -65,13 +68,18 @@ enum Error {
 pub async fn run(ctx: Context, shutdown: CancellationToken) {
     let ours: Api<NasJob> = api(&ctx);
     let jobs: Api<Job> = api(&ctx);
-    let changes = ctx.changes.subscribe(&[Change::Device, Change::Profile, Change::Trial, Change::Broker]);
+    let changes = ctx
+        .changes
+        .subscribe(&[Change::Device, Change::Profile, Change::Trial, Change::Broker]);
     let sweeper = tokio::spawn(sweep(ctx.clone(), shutdown.clone()));
     Controller::new(ours, watcher::Config::default())
-        .owns(jobs, watcher::Config::default().labels("app.kubernetes.io/name=haizen-trainer"))
+        .owns(
+            jobs,
+            watcher::Config::default().labels("app.kubernetes.io/name=haizen-trainer"),
+        )
         .reconcile_all_on(changes)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(reconcile, failed, Arc::new(ctx))
+        .run(reconcile, |nas, error, _| failed(&nas, error), Arc::new(ctx))
         .for_each(|_| std::future::ready(()))
         .await;
     sweeper.abort();
@@ -80,7 +88,11 @@ pub async fn run(ctx: Context, shutdown: CancellationToken) {
 async fn reconcile(nas: Arc<NasJob>, ctx: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     let result = steps(&nas, &ctx).await;
-    let outcome = if result.is_ok() { Outcome::success } else { Outcome::error };
+    let outcome = if result.is_ok() {
+        Outcome::success
+    } else {
+        Outcome::error
+    };
     ctx.metrics.reconciled(Kind::NasJob, outcome, started.elapsed());
     result
 }
@@ -107,6 +119,9 @@ async fn steps(nas: &NasJob, ctx: &Context) -> Result<Action, Error> {
     .map_err(Error::Plan)?;
     let applied = apply::apply(ctx, nas, &owner, &plan).await?;
     apply::write_status(ctx, nas, &plan, now).await?;
+    if matches!(plan.study, Some(plan::StudyChange::Finish { .. })) {
+        ctx.changes.notify(Change::Model);
+    }
     Ok(Action::requeue(next(&plan, applied, now)))
 }
 
@@ -129,7 +144,7 @@ fn next(plan: &plan::Plan, applied: apply::Applied, now: jiff::Timestamp) -> Dur
     }
 }
 
-fn failed(nas: Arc<NasJob>, error: &Error, _: Arc<Context>) -> Action {
+fn failed(nas: &NasJob, error: &Error) -> Action {
     tracing::warn!(namespace = nas.namespace(), name = nas.name_any(), %error, "NasJob: reconcile failed");
     Action::requeue(Duration::from_secs(5))
 }
@@ -163,9 +178,18 @@ async fn sweep_once(ctx: &Context) -> Result<(), Error> {
     let there = api::<NasJob>(ctx)
         .list(&kube::api::ListParams::default())
         .await
-        .map_err(|source| Error::Kube { step: "list the NasJobs", source })?;
+        .map_err(|source| Error::Kube {
+            step: "list the NasJobs",
+            source,
+        })?;
     let uids: Vec<_> = there.items.iter().filter_map(validate::uid).collect();
-    let gone = studies::retain(&ctx.db, &uids, ctx.config.watch_namespace.as_deref()).await?;
+    let namespace = ctx.config.watch_namespace.as_deref();
+    let mut conn = ctx.db.acquire().await.map_err(StoreError::from)?;
+    for digest in trials::drop_checkpoints_except(&mut conn, &uids, namespace).await? {
+        ctx.blobs.delete(&digest).await?;
+    }
+    drop(conn);
+    let gone = studies::retain(&ctx.db, &uids, namespace).await?;
     let old = profiles::sweep(&ctx.db).await?;
     if gone + old > 0 {
         tracing::info!(searches = gone, requests = old, "swept");

@@ -15,12 +15,19 @@ use super::facts::{DeviceFact, Facts, JobFact, JobState, Place, Table};
 use super::job::{Owner, TOKEN_KEY, UID_LABEL, secret_name, token_hash};
 use crate::context::Context;
 use crate::store;
+use crate::store::studies::StudyRow;
 
 pub async fn observe(ctx: &Context, nas: &NasJob, owner: &Owner) -> Result<Facts, Error> {
     let jobs = jobs(ctx, owner).await?;
+    let study = store::studies::get(&ctx.db, owner.uid).await?;
+    let over =
+        |study: &StudyRow| study.outcome.is_some() && Some(study.generation) == nas.metadata.generation;
+    if study.as_ref().is_some_and(over) {
+        // Nothing more is decided on: a fleet's chatter must not cost a finished search anything.
+        return rest(ctx, owner, jobs, study).await;
+    }
     let token = token(ctx, owner).await?;
     let devices = devices(ctx, nas).await?;
-    let study = store::studies::get(&ctx.db, owner.uid).await?;
     let mut tables = BTreeMap::new();
     for place in places(&devices, study.as_ref()) {
         let table = Table {
@@ -52,19 +59,45 @@ pub async fn observe(ctx: &Context, nas: &NasJob, owner: &Owner) -> Result<Facts
     })
 }
 
+/// What a finished search is told of by.
+async fn rest(
+    ctx: &Context,
+    owner: &Owner,
+    jobs: Vec<JobFact>,
+    study: Option<StudyRow>,
+) -> Result<Facts, Error> {
+    let mut conn = ctx.db.acquire().await.map_err(store::StoreError::from)?;
+    Ok(Facts {
+        now: store::studies::now(&mut conn).await?,
+        trials: store::trials::of_job(&mut conn, owner.uid).await?,
+        study,
+        jobs,
+        ..Facts::default()
+    })
+}
+
 /// Those that a target means.
 async fn devices(ctx: &Context, nas: &NasJob) -> Result<Vec<DeviceFact>, Error> {
     let all = store::devices::list(&ctx.db, ctx.config.device_silence()).await?;
-    let meant = |device: &DeviceFact| nas.spec.targets.iter().any(|t| t.device_selector.matches(&device.labels));
+    let meant = |device: &DeviceFact| {
+        nas.spec
+            .targets
+            .iter()
+            .any(|t| t.device_selector.matches(&device.labels))
+    };
     Ok(all.into_iter().map(DeviceFact::from).filter(meant).collect())
 }
 
 /// Where the devices are, and where the search was made.
-fn places(devices: &[DeviceFact], study: Option<&store::studies::StudyRow>) -> BTreeSet<Place> {
+fn places(devices: &[DeviceFact], study: Option<&StudyRow>) -> BTreeSet<Place> {
     let searched = study.and_then(|study| study.shortlist.as_ref()?.get("targets")?.as_array());
-    let text = |target: &serde_json::Value, key: &str| target.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+    let text =
+        |target: &serde_json::Value, key: &str| target.get(key).and_then(|v| v.as_str()).map(str::to_owned);
     let searched = searched.into_iter().flatten().filter_map(|target| {
-        Some(Place { class: text(target, "class")?, runtime_hash: text(target, "runtimeHash")? })
+        Some(Place {
+            class: text(target, "class")?,
+            runtime_hash: text(target, "runtimeHash")?,
+        })
     });
     devices.iter().map(|d| d.place.clone()).chain(searched).collect()
 }
@@ -72,19 +105,41 @@ fn places(devices: &[DeviceFact], study: Option<&store::studies::StudyRow>) -> B
 async fn jobs(ctx: &Context, owner: &Owner) -> Result<Vec<JobFact>, Error> {
     let api: Api<Job> = Api::namespaced(ctx.client.clone(), &owner.namespace);
     let ours = ListParams::default().labels(&format!("{UID_LABEL}={}", owner.uid));
-    let found = api.list(&ours).await.map_err(|source| Error::Kube { step: "list the trainer Jobs", source })?;
-    let alive = found.items.into_iter().filter(|job| job.metadata.deletion_timestamp.is_none());
-    Ok(alive.map(|job| JobFact { name: job.metadata.name.clone().unwrap_or_default(), state: state(&job) }).collect())
+    let found = api.list(&ours).await.map_err(|source| Error::Kube {
+        step: "list the trainer Jobs",
+        source,
+    })?;
+    let alive = found
+        .items
+        .into_iter()
+        .filter(|job| job.metadata.deletion_timestamp.is_none());
+    Ok(alive
+        .map(|job| JobFact {
+            name: job.metadata.name.clone().unwrap_or_default(),
+            state: state(&job),
+        })
+        .collect())
 }
 
 fn state(job: &Job) -> JobState {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let conditions = job
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref())
+        .unwrap_or_default();
     let holds = |kind: &str| conditions.iter().find(|c| c.type_ == kind && c.status == "True");
     if let Some(failed) = holds("Failed") {
         let reason = failed.reason.clone().unwrap_or_default();
-        return JobState::Failed(format!("{reason}: {}", failed.message.clone().unwrap_or_default()));
+        return JobState::Failed(format!(
+            "{reason}: {}",
+            failed.message.clone().unwrap_or_default()
+        ));
     }
-    if holds("Complete").is_some() { JobState::Complete } else { JobState::Running }
+    if holds("Complete").is_some() {
+        JobState::Complete
+    } else {
+        JobState::Running
+    }
 }
 
 async fn token(ctx: &Context, owner: &Owner) -> Result<Option<String>, Error> {
@@ -92,7 +147,10 @@ async fn token(ctx: &Context, owner: &Owner) -> Result<Option<String>, Error> {
     let found = api
         .get_opt(&secret_name(owner))
         .await
-        .map_err(|source| Error::Kube { step: "read the trainers' Secret", source })?;
+        .map_err(|source| Error::Kube {
+            step: "read the trainers' Secret",
+            source,
+        })?;
     let ours = found.filter(|secret| belongs(secret, owner.uid));
     Ok(ours.and_then(|secret| Some(token_hash(&secret.data?.get(TOKEN_KEY)?.0))))
 }

@@ -59,31 +59,53 @@ pub const TRAINING_FAILED: &str = "TrainingFailed";
 
 impl Outcome {
     pub fn failed(reason: &str, message: String) -> Self {
-        Self { succeeded: false, reason: reason.to_owned(), message, targets: Vec::new() }
+        Self {
+            succeeded: false,
+            reason: reason.to_owned(),
+            message,
+            targets: Vec::new(),
+        }
     }
 
     /// Once every pick has its verdict.
     pub fn of(shortlist: &Shortlist, selections: &[Selection<'_>]) -> Self {
-        let targets: Vec<_> = shortlist.targets.iter().zip(selections).map(|(r, s)| target(r, s)).collect();
+        let targets: Vec<_> = shortlist
+            .targets
+            .iter()
+            .zip(selections)
+            .map(|(r, s)| target(r, s))
+            .collect();
         let problems: BTreeMap<&str, String> = targets.iter().fold(BTreeMap::new(), |mut all, target| {
             if let Some(Problem { reason, message }) = &target.problem {
                 let text: &mut String = all.entry(reason.as_str()).or_default();
-                let separator = if text.is_empty() { "" } else { "; " };
-                *text += &format!("{separator}target {}: {message}", target.name);
+                if !text.is_empty() {
+                    text.push_str("; ");
+                }
+                for part in ["target ", &target.name, ": ", message] {
+                    text.push_str(part);
+                }
             }
             all
         });
         // A failed training says less about the bounds than an infeasible one, so it is told first.
-        let worst = problems.get_key_value(TRAINING_FAILED).or_else(|| problems.iter().next());
-        match worst {
-            Some((reason, message)) => {
-                let (reason, message) = ((*reason).to_owned(), message.clone());
-                Self { succeeded: false, reason, message, targets }
-            }
-            None => {
-                let message = targets.iter().filter_map(selected).collect::<Vec<_>>().join("; ");
-                Self { succeeded: true, reason: "ModelSelected".to_owned(), message, targets }
-            }
+        let worst = problems
+            .get_key_value(TRAINING_FAILED)
+            .or_else(|| problems.iter().next());
+        if let Some((reason, message)) = worst {
+            let (reason, message) = ((*reason).to_owned(), message.clone());
+            return Self {
+                succeeded: false,
+                reason,
+                message,
+                targets,
+            };
+        }
+        let message = targets.iter().filter_map(selected).collect::<Vec<_>>().join("; ");
+        Self {
+            succeeded: true,
+            reason: "ModelSelected".to_owned(),
+            message,
+            targets,
         }
     }
 }
@@ -101,27 +123,33 @@ pub fn selected(target: &TargetOutcome) -> Option<String> {
 
 /// Every trained model that was measured, with its latency on the target's class.
 pub fn models(job: &str, shortlist: &Shortlist, selections: &[Selection<'_>]) -> Vec<(Model, Latency)> {
-    let rows = shortlist.targets.iter().zip(selections).flat_map(|(ranking, selection)| {
-        selection.picks.iter().filter_map(move |pick| {
-            let Verdict::Holds(verified) = &pick.verdict else { return None };
-            let model = Model {
-                sha256: verified.model.clone(),
-                size: verified.size,
-                nas_job: Some(job.to_owned()),
-                architecture: serde_json::to_value(&pick.candidate.architecture).ok(),
-                accuracy: Some(verified.metrics.accuracy),
-                metrics: serde_json::to_value(&verified.metrics).ok(),
-            };
-            let latency = Latency {
-                sha256: verified.model.clone(),
-                class: ranking.class.parse().ok()?,
-                runtime_hash: ranking.runtime_hash.clone(),
-                predicted_p95_us: Some(pick.candidate.predicted_p95_us),
-                measured_p95_us: verified.measured_p95_us,
-            };
-            Some((model, latency))
-        })
-    });
+    let rows = shortlist
+        .targets
+        .iter()
+        .zip(selections)
+        .flat_map(|(ranking, selection)| {
+            selection.picks.iter().filter_map(move |pick| {
+                let Verdict::Holds(verified) = &pick.verdict else {
+                    return None;
+                };
+                let model = Model {
+                    sha256: verified.model.clone(),
+                    size: verified.size,
+                    nas_job: Some(job.to_owned()),
+                    architecture: serde_json::to_value(&pick.candidate.architecture).ok(),
+                    accuracy: Some(verified.metrics.accuracy),
+                    metrics: serde_json::to_value(&verified.metrics).ok(),
+                };
+                let latency = Latency {
+                    sha256: verified.model.clone(),
+                    class: ranking.class.parse().ok()?,
+                    runtime_hash: ranking.runtime_hash.clone(),
+                    predicted_p95_us: Some(pick.candidate.predicted_p95_us),
+                    measured_p95_us: verified.measured_p95_us,
+                };
+                Some((model, latency))
+            })
+        });
     rows.collect()
 }
 
@@ -136,10 +164,17 @@ fn target(ranking: &Ranking, selection: &Selection<'_>) -> TargetOutcome {
         .collect();
     // The first of equals: the ranking decides. Held-out images judge, so that the test images stay unseen.
     let best = holding.iter().copied().reduce(|best, next| {
-        if next.1.point(true).compare(&best.1.point(true)).is_gt() { next } else { best }
+        if next.1.point(true).compare(&best.1.point(true)).is_gt() {
+            next
+        } else {
+            best
+        }
     });
     let points: Vec<_> = holding.iter().map(|(_, verified)| verified.point(true)).collect();
-    let front = front(&points).into_iter().take(MOST_POINTS).filter_map(|index| holding.get(index));
+    let front = front(&points)
+        .into_iter()
+        .take(MOST_POINTS)
+        .filter_map(|index| holding.get(index));
     TargetOutcome {
         name: ranking.target.clone(),
         class: ranking.class.clone(),
@@ -162,7 +197,10 @@ fn point(pick: &Pick<'_>, verified: &Verified) -> Point {
 
 /// Why a target has no model: no architecture fits, none held its bound when measured, or none could be trained.
 pub fn problem(ranking: &Ranking, selection: &Selection<'_>) -> Problem {
-    let infeasible = |message: String| Problem { reason: INFEASIBLE.to_owned(), message };
+    let infeasible = |message: String| Problem {
+        reason: INFEASIBLE.to_owned(),
+        message,
+    };
     if let Some(message) = &ranking.infeasible {
         return infeasible(message.clone());
     }

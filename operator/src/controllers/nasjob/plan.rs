@@ -45,14 +45,20 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StudyChange {
     /// It starts, or starts again; the classes get a new chance to measure what they could not.
-    Begin { new: NewStudy, forgive: Vec<String> },
+    Begin {
+        new: NewStudy,
+        forgive: Vec<String>,
+    },
     Generation(i64),
     Shortlist(Box<Shortlist>),
     /// The devices have another runtime now: what was searched with the old one's latencies is void.
     Forget,
     /// A Job ended before its trials did.
     Attempt(i32),
-    Finish { outcome: Box<Outcome>, models: Vec<(Model, Latency)> },
+    Finish {
+        outcome: Box<Outcome>,
+        models: Vec<(Model, Latency)>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,24 +94,52 @@ impl Default for Report {
 
 impl Report {
     pub fn working(stage: Stage, done: u32, of: u32, message: String) -> Self {
-        let progress = Progress { stage, done, of, detail: Some(message.clone()) };
-        Self::Working { progress, reason: format!("{stage:?}"), message, shortlist: None }
+        let progress = Progress {
+            stage,
+            done,
+            of,
+            detail: Some(message.clone()),
+        };
+        Self::Working {
+            progress,
+            reason: format!("{stage:?}"),
+            message,
+            shortlist: None,
+        }
     }
 
     /// The stage doesn't go on for now.
     pub fn waiting(stage: Stage, done: u32, of: u32, reason: &str, message: String) -> Self {
-        let progress = Progress { stage, done, of, detail: Some(message.clone()) };
-        Self::Working { progress, reason: reason.to_owned(), message, shortlist: None }
+        let progress = Progress {
+            stage,
+            done,
+            of,
+            detail: Some(message.clone()),
+        };
+        Self::Working {
+            progress,
+            reason: reason.to_owned(),
+            message,
+            shortlist: None,
+        }
     }
 }
 
 impl Plan {
     pub fn event(&mut self, reason: &str, note: String) {
-        self.events.push(Event { reason: reason.to_owned(), note, warning: false });
+        self.events.push(Event {
+            reason: reason.to_owned(),
+            note,
+            warning: false,
+        });
     }
 
     pub fn warning(&mut self, reason: &str, note: String) {
-        self.events.push(Event { reason: reason.to_owned(), note, warning: true });
+        self.events.push(Event {
+            reason: reason.to_owned(),
+            note,
+            warning: true,
+        });
     }
 
     /// The earliest wish counts.
@@ -132,7 +166,10 @@ impl Plan {
         }
         self.stop(facts);
         self.report = Report::Ended(Box::new(outcome.clone()));
-        self.study = Some(StudyChange::Finish { outcome: Box::new(outcome), models });
+        self.study = Some(StudyChange::Finish {
+            outcome: Box::new(outcome),
+            models,
+        });
     }
 
     /// No pod goes on, none is started.
@@ -147,7 +184,11 @@ impl Plan {
 /// A refused spec stops what an earlier one started.
 pub fn refused(refusal: &Refusal, facts: &Facts) -> Plan {
     let (reason, message) = (refusal.reason().to_owned(), refusal.to_string());
-    Plan { delete_jobs: running(facts), report: Report::Refused { reason, message }, ..Plan::default() }
+    Plan {
+        delete_jobs: running(facts),
+        report: Report::Refused { reason, message },
+        ..Plan::default()
+    }
 }
 
 pub fn plan(v: &Validated, facts: &Facts) -> Result<Plan, Refusal> {
@@ -155,7 +196,10 @@ pub fn plan(v: &Validated, facts: &Facts) -> Result<Plan, Refusal> {
     let overdue = overdue(facts, v.owner.uid);
     for (id, reason) in &overdue {
         plan.expire.push(id.clone());
-        plan.warning("ProfileTimeout", format!("{reason}: its files are asked for again"));
+        plan.warning(
+            "ProfileTimeout",
+            format!("{reason}: its files are asked for again"),
+        );
     }
     let Some(study) = facts.study.as_ref().filter(|study| !restarts(v, study)) else {
         begin(v, facts, &mut plan);
@@ -170,7 +214,11 @@ pub fn plan(v: &Validated, facts: &Facts) -> Result<Plan, Refusal> {
         plan.report = Report::Ended(Box::new(outcome));
         return Ok(plan);
     }
-    match study.shortlist.clone().and_then(|value| serde_json::from_value::<Shortlist>(value).ok()) {
+    match study
+        .shortlist
+        .clone()
+        .and_then(|value| serde_json::from_value::<Shortlist>(value).ok())
+    {
         None => stages::profile(v, facts, &overdue, &mut plan)?,
         Some(shortlist) => stages::decide(v, facts, &overdue, study, &shortlist, &mut plan),
     }
@@ -178,8 +226,13 @@ pub fn plan(v: &Validated, facts: &Facts) -> Result<Plan, Refusal> {
     plan.wake(deadline);
     if deadline <= facts.now && !matches!(plan.study, Some(StudyChange::Finish { .. })) {
         let reached = match &plan.report {
-            Report::Working { progress, message, .. } => {
-                format!("stage {:?}, {} of {}: {message}", progress.stage, progress.done, progress.of)
+            Report::Working {
+                progress, message, ..
+            } => {
+                format!(
+                    "stage {:?}, {} of {}: {message}",
+                    progress.stage, progress.done, progress.of
+                )
             }
             Report::Ended(_) | Report::Refused { .. } => String::new(),
         };
@@ -215,9 +268,19 @@ fn begin(v: &Validated, facts: &Facts, plan: &mut Plan) {
     };
     plan.delete_jobs = running(facts);
     let open = |trial: &&TrialRow| matches!(trial.state, TrialState::Pending | TrialState::Running);
-    plan.cancel = facts.trials.iter().filter(open).map(|trial| trial.id.clone()).collect();
+    plan.cancel = facts
+        .trials
+        .iter()
+        .filter(open)
+        .map(|trial| trial.id.clone())
+        .collect();
     plan.study = Some(StudyChange::Begin { new, forgive });
-    plan.report = Report::working(Stage::Profiling, 0, 0, "looks at what is measured already".to_owned());
+    plan.report = Report::working(
+        Stage::Profiling,
+        0,
+        0,
+        "looks at what is measured already".to_owned(),
+    );
 }
 
 fn announcement(trial: &TrialRow) -> Option<(String, Event)> {

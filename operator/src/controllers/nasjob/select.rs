@@ -86,11 +86,21 @@ pub fn select<'a>(
     trial_of: impl Fn(&Candidate) -> Option<&'a TrialRow>,
 ) -> Selection<'a> {
     let bound = bounds.latency_p95_us;
-    let nets: Vec<_> = ranking.candidates.iter().map(|c| (c, net(c, bound, table))).collect();
-    let measured = nets.iter().filter(|(_, net)| matches!(net, Net::Holds | Net::Breaks(_))).count();
+    let nets: Vec<_> = ranking
+        .candidates
+        .iter()
+        .map(|c| (c, net(c, bound, table)))
+        .collect();
+    let measured = nets
+        .iter()
+        .filter(|(_, net)| matches!(net, Net::Holds | Net::Breaks(_)))
+        .count();
     let slower = slowdown(&ranking.candidates, bound, table);
     let mut left = (4 * finalists + 8).saturating_sub(measured);
-    let mut selection = Selection { measured: measured as u32, ..Selection::default() };
+    let mut selection = Selection {
+        measured: measured as u32,
+        ..Selection::default()
+    };
     let mut spare: Vec<&Candidate> = Vec::new();
     let mut quota = finalists;
     for (candidate, net) in &nets {
@@ -105,13 +115,19 @@ pub fn select<'a>(
             Net::Holds => {
                 let trial = trial_of(candidate);
                 let verdict = verdict(candidate, trial, bounds, table);
-                selection.picks.push(Pick { candidate, trial, verdict });
+                selection.picks.push(Pick {
+                    candidate,
+                    trial,
+                    verdict,
+                });
             }
             Net::Breaks(miss) => nearer(&mut selection.nearest, miss),
             Net::Unmeasurable => {}
             Net::Unknown if candidate.predicted_p95_us * slower <= bound && left > 0 => {
                 left -= 1;
-                selection.to_measure.extend(net_file(&candidate.architecture, Some(bound)));
+                selection
+                    .to_measure
+                    .extend(net_file(&candidate.architecture, Some(bound)));
             }
             Net::Unknown => spare.push(candidate),
         }
@@ -120,7 +136,9 @@ pub fn select<'a>(
         // Nothing seems to fit; before saying so the fastest ones have their say.
         spare.sort_by(|a, b| a.predicted_p95_us.total_cmp(&b.predicted_p95_us));
         let fastest = spare.into_iter().take(finalists.min(left));
-        selection.to_measure = fastest.filter_map(|c| net_file(&c.architecture, Some(bound))).collect();
+        selection.to_measure = fastest
+            .filter_map(|c| net_file(&c.architecture, Some(bound)))
+            .collect();
     }
     for pick in &selection.picks {
         if let Verdict::Breaks(miss) = &pick.verdict {
@@ -142,7 +160,9 @@ fn net(candidate: &Candidate, bound: f64, table: &Table) -> Net {
     if !tried(candidate, table) {
         return Net::Unknown;
     }
-    let Some(file) = net_file(&candidate.architecture, Some(bound)) else { return Net::Unmeasurable };
+    let Some(file) = net_file(&candidate.architecture, Some(bound)) else {
+        return Net::Unmeasurable;
+    };
     match known(table, &file.sha256, Some(bound)) {
         Known::Measured(row) if row.p95_us <= bound => Net::Holds,
         Known::Measured(row) => Net::Breaks(slow(candidate, row.p95_us, bound, "measured before training")),
@@ -174,18 +194,28 @@ fn slowdown(candidates: &[Candidate], bound: f64, table: &Table) -> f64 {
 }
 
 fn verdict(candidate: &Candidate, trial: Option<&TrialRow>, bounds: &Constraints, table: &Table) -> Verdict {
-    let Some(trial) = trial else { return Verdict::Untrained };
+    let Some(trial) = trial else {
+        return Verdict::Untrained;
+    };
     if trial.state == TrialState::Failed {
         let (code, message) = trial.failure.clone().unwrap_or_default();
         return Verdict::Failed(code, message);
     }
-    let (TrialState::Trained, Some((model, size)), Some(metrics)) = (trial.state, &trial.model, &trial.metrics)
+    let (TrialState::Trained, Some((model, size)), Some(metrics)) =
+        (trial.state, &trial.model, &trial.metrics)
     else {
         return Verdict::Untrained;
     };
     if let Some(bound) = bounds.model_bytes.filter(|bound| size > bound) {
-        let text = format!("{}: its file has {size} bytes, {} more than the bound", name(&candidate.architecture), size - bound);
-        return Verdict::Breaks(Miss { ratio: *size as f64 / bound.max(1) as f64, text });
+        let text = format!(
+            "{}: its file has {size} bytes, {} more than the bound",
+            name(&candidate.architecture),
+            size - bound
+        );
+        return Verdict::Breaks(Miss {
+            ratio: *size as f64 / bound.max(1) as f64,
+            text,
+        });
     }
     let bound = bounds.latency_p95_us;
     match known(table, model, Some(bound)) {
@@ -195,15 +225,23 @@ fn verdict(candidate: &Candidate, trial: Option<&TrialRow>, bounds: &Constraints
             metrics: metrics.clone(),
             measured_p95_us: row.p95_us,
         }),
-        Known::Measured(row) => Verdict::Breaks(slow(candidate, row.p95_us, bound, "measured after training")),
+        Known::Measured(row) => {
+            Verdict::Breaks(slow(candidate, row.p95_us, bound, "measured after training"))
+        }
         Known::Hopeless(reason) => Verdict::Breaks(Miss {
             ratio: f64::INFINITY,
-            text: format!("{}: its trained file can't be measured: {reason}", name(&candidate.architecture)),
+            text: format!(
+                "{}: its trained file can't be measured: {reason}",
+                name(&candidate.architecture)
+            ),
         }),
         Known::Missing => Verdict::Unverified(Wanted {
             key: format!("model-{}", model.short()),
             sha256: model.clone(),
-            content: FileContent::Url { url: Blobs::url(model), size: *size },
+            content: FileContent::Url {
+                url: Blobs::url(model),
+                size: *size,
+            },
             bound_us: Some(bound),
         }),
     }
@@ -219,7 +257,10 @@ fn slow(candidate: &Candidate, p95_us: f64, bound: f64, when: &str) -> Miss {
         (p95_us / bound - 1.0) * 100.0,
         span(bound)
     );
-    Miss { ratio: p95_us / bound, text }
+    Miss {
+        ratio: p95_us / bound,
+        text,
+    }
 }
 
 fn nearer(nearest: &mut Option<Miss>, miss: &Miss) {

@@ -58,14 +58,23 @@ pub struct Candidate {
 
 impl Ranking {
     pub fn place(&self) -> Place {
-        Place { class: self.class.clone(), runtime_hash: self.runtime_hash.clone() }
+        Place {
+            class: self.class.clone(),
+            runtime_hash: self.runtime_hash.clone(),
+        }
     }
 }
 
 /// The files a place has to measure before its targets can be searched for.
 pub fn files(v: &Validated) -> Vec<Wanted> {
-    let blocks = v.space.block_keys().into_iter().map(|key| wanted(key.to_string(), export::profile_block(&key)));
-    let nets = calibration(&v.space, v.seed).into_iter().map(|net| net_file(&net, None));
+    let blocks = v
+        .space
+        .block_keys()
+        .into_iter()
+        .map(|key| wanted(key.to_string(), export::profile_block(&key)));
+    let nets = calibration(&v.space, v.seed)
+        .into_iter()
+        .map(|net| net_file(&net, None));
     blocks.chain(nets).flatten().collect()
 }
 
@@ -100,7 +109,14 @@ pub fn search(v: &Validated, facts: &Facts, places: &[Place]) -> Result<Shortlis
             error,
         })
     };
-    Ok(Shortlist { targets: v.targets.iter().zip(places).map(rank).collect::<Result<_, StudyError>>()? })
+    Ok(Shortlist {
+        targets: v
+            .targets
+            .iter()
+            .zip(places)
+            .map(rank)
+            .collect::<Result<_, StudyError>>()?,
+    })
 }
 
 pub fn calibration(space: &Space, seed: u64) -> Vec<Architecture> {
@@ -109,19 +125,30 @@ pub fn calibration(space: &Space, seed: u64) -> Vec<Architecture> {
 
 fn wanted(key: String, file: OnnxFile) -> Option<Wanted> {
     let OnnxFile { bytes, sha256 } = file;
-    Some(Wanted { key, sha256: sha256.parse().ok()?, content: FileContent::Onnx(bytes), bound_us: None })
+    Some(Wanted {
+        key,
+        sha256: sha256.parse().ok()?,
+        content: FileContent::Onnx(bytes),
+        bound_us: None,
+    })
 }
 
 /// The model of a place, and how far it is off before and after its calibration.
 fn latency_model(v: &Validated, table: &Table) -> (LatencyModel, f64, f64) {
     let latency = |file: Option<Wanted>| match known(table, &file?.sha256, None) {
-        Known::Measured(row) => Some(Latency { p50_us: row.p50_us, p95_us: row.p95_us }),
+        Known::Measured(row) => Some(Latency {
+            p50_us: row.p50_us,
+            p95_us: row.p95_us,
+        }),
         Known::Missing | Known::Hopeless(_) => None,
     };
     let blocks = v.space.block_keys().into_iter();
-    let mut model = LatencyModel::new(
-        blocks.filter_map(|key| Some((key, latency(wanted(key.to_string(), export::profile_block(&key)))?))),
-    );
+    let mut model = LatencyModel::new(blocks.filter_map(|key| {
+        Some((
+            key,
+            latency(wanted(key.to_string(), export::profile_block(&key)))?,
+        ))
+    }));
     let nets: Vec<_> = calibration(&v.space, v.seed)
         .into_iter()
         .filter_map(|net| latency(net_file(&net, None)).map(|measured| (net, measured)))
@@ -139,8 +166,15 @@ fn rank(
     model: &LatencyModel,
 ) -> Result<(Vec<Candidate>, Option<String>), StudyError> {
     let study = |latency_p95_us| {
-        let constraints = Constraints { latency_p95_us, ..target.constraints };
-        let target = StudyTarget { name: target.name.clone(), constraints, latency: model.clone() };
+        let constraints = Constraints {
+            latency_p95_us,
+            ..target.constraints
+        };
+        let target = StudyTarget {
+            name: target.name.clone(),
+            constraints,
+            latency: model.clone(),
+        };
         Study::new(v.space.clone(), vec![target], &v.strategy, v.candidates, v.seed)
     };
     let bound_us = target.constraints.latency_p95_us;
@@ -149,7 +183,10 @@ fn rank(
         found = study(bound_us)?;
     }
     let Some(nearest) = found.nearest(0).cloned() else {
-        return Ok((Vec::new(), Some("the search space holds no architecture".to_owned())));
+        return Ok((
+            Vec::new(),
+            Some("the search space holds no architecture".to_owned()),
+        ));
     };
     if !nearest.is_feasible() {
         let broken: Vec<_> = nearest.violations.iter().map(ToString::to_string).collect();
@@ -166,7 +203,10 @@ fn rank(
         predicted_p95_us: estimate.p95_us,
     };
     // First the finalists, which differ from each other; then the others in order; last the one that fits best.
-    let ranked = found.finalists(0, v.finalists).into_iter().chain(found.finalists(0, MOST_CANDIDATES));
+    let ranked = found
+        .finalists(0, v.finalists)
+        .into_iter()
+        .chain(found.finalists(0, MOST_CANDIDATES));
     let ranked = ranked.map(|f| candidate(f.architecture, f.estimate));
     let last = candidate(nearest.architecture, nearest.estimate);
     let mut candidates: Vec<Candidate> = Vec::new();

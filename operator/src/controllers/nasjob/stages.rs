@@ -48,8 +48,19 @@ pub fn profile(v: &Validated, facts: &Facts, overdue: &Overdue, plan: &mut Plan)
         }
     }
     let files = shortlist::files(v);
-    let measuring = measure(facts, overdue, places.iter().map(|place| (place.clone(), files.clone())).collect());
-    let blocks: Vec<_> = measuring.hopeless.iter().filter(|(_, key, _)| !key.starts_with("net-")).collect();
+    let measuring = measure(
+        facts,
+        overdue,
+        places
+            .iter()
+            .map(|place| (place.clone(), files.clone()))
+            .collect(),
+    );
+    let blocks: Vec<_> = measuring
+        .hopeless
+        .iter()
+        .filter(|(_, key, _)| !key.starts_with("net-"))
+        .collect();
     if let Some((place, key, reason)) = blocks.first() {
         let message = format!(
             "{} blocks can't be measured on class {}, the first is {key}: {reason}",
@@ -70,7 +81,11 @@ pub fn profile(v: &Validated, facts: &Facts, overdue: &Overdue, plan: &mut Plan)
             plan.report = Report::working(Stage::Searching, v.candidates, v.candidates, message);
             plan.study = Some(StudyChange::Shortlist(Box::new(found)));
         }
-        Err(error) => plan.finish(facts, Outcome::failed("SearchFailed", error.to_string()), Vec::new()),
+        Err(error) => plan.finish(
+            facts,
+            Outcome::failed("SearchFailed", error.to_string()),
+            Vec::new(),
+        ),
     }
     Ok(())
 }
@@ -84,19 +99,31 @@ pub fn decide(
     shortlist: &Shortlist,
     plan: &mut Plan,
 ) {
-    if shortlist.targets.iter().any(|ranking| moved(facts, &ranking.place())) {
-        plan.event("RuntimeChanged", "devices have another runtime now: their class is measured again".to_owned());
+    if shortlist
+        .targets
+        .iter()
+        .any(|ranking| moved(facts, &ranking.place()))
+    {
+        plan.event(
+            "RuntimeChanged",
+            "devices have another runtime now: their class is measured again".to_owned(),
+        );
         plan.study = Some(StudyChange::Forget);
         return;
     }
-    let trials = Trials { v, rows: &facts.trials };
+    let trials = Trials {
+        v,
+        rows: &facts.trials,
+    };
     let empty = Table::default();
     let targets: Vec<_> = shortlist.targets.iter().zip(&v.targets).collect();
     let selections: Vec<_> = targets
         .iter()
         .map(|(ranking, target)| {
             let table = facts.tables.get(&ranking.place()).unwrap_or(&empty);
-            select(ranking, &target.constraints, v.finalists, table, |candidate| trials.find(candidate))
+            select(ranking, &target.constraints, v.finalists, table, |candidate| {
+                trials.find(candidate)
+            })
         })
         .collect();
     let wanted = |of: fn(&Selection<'_>) -> Vec<Wanted>| {
@@ -109,7 +136,10 @@ pub fn decide(
     let nets = measure(facts, overdue, wanted(|selection| selection.to_measure.clone()));
     let models = measure(facts, overdue, wanted(unverified));
     let picks = in_turn(&selections);
-    let untrained = selections.iter().flat_map(|s| &s.picks).any(|pick| pick.verdict == Verdict::Untrained);
+    let untrained = selections
+        .iter()
+        .flat_map(|s| &s.picks)
+        .any(|pick| pick.verdict == Verdict::Untrained);
     if !nets.is_done() {
         let measured = selections.iter().map(|s| s.measured).sum();
         ask(facts, plan, nets, Stage::Measuring, measured);
@@ -117,7 +147,9 @@ pub fn decide(
         train(v, facts, study, &trials, &picks, plan);
     } else if !models.is_done() {
         let judged = selections.iter().flat_map(|s| &s.picks);
-        let judged = judged.filter(|p| matches!(p.verdict, Verdict::Holds(_) | Verdict::Breaks(_))).count();
+        let judged = judged
+            .filter(|p| matches!(p.verdict, Verdict::Holds(_) | Verdict::Breaks(_)))
+            .count();
         ask(facts, plan, models, Stage::Verifying, judged as u32);
     } else {
         let job = format!("{}/{}", v.owner.namespace, v.owner.name);
@@ -143,7 +175,10 @@ fn in_turn<'a>(selections: &[Selection<'a>]) -> Vec<&'a Candidate> {
     let mut found: Vec<&Candidate> = Vec::new();
     for rank in 0..longest {
         for pick in selections.iter().filter_map(|s| s.picks.get(rank)) {
-            if found.iter().all(|other| other.architecture != pick.candidate.architecture) {
+            if found
+                .iter()
+                .all(|other| other.architecture != pick.candidate.architecture)
+            {
                 found.push(pick.candidate);
             }
         }
@@ -153,12 +188,23 @@ fn in_turn<'a>(selections: &[Selection<'a>]) -> Vec<&'a Candidate> {
 
 /// No device of the class has this runtime any more.
 fn moved(facts: &Facts, place: &Place) -> bool {
-    let of_class: Vec<_> = facts.devices.iter().filter(|d| d.place.class == place.class).collect();
+    let of_class: Vec<_> = facts
+        .devices
+        .iter()
+        .filter(|d| d.place.class == place.class)
+        .collect();
     of_class.iter().any(|d| d.online) && of_class.iter().all(|d| d.place != *place)
 }
 
 fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, before: u32) {
-    let Measuring { done, of, asks, blocked, hopeless: _, busy } = measuring;
+    let Measuring {
+        done,
+        of,
+        asks,
+        blocked,
+        hopeless: _,
+        busy,
+    } = measuring;
     let (done, of) = (before + done, before + of);
     for ask in &asks {
         plan.wake(ask.deadline);
@@ -171,7 +217,10 @@ fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, befor
         plan.event(&format!("{stage:?}"), note);
     }
     for request in facts.requests.iter().filter(|r| !plan.expire.contains(&r.id)) {
-        plan.wake_at = Some(plan.wake_at.map_or(request.deadline, |at| at.min(request.deadline)));
+        plan.wake_at = Some(
+            plan.wake_at
+                .map_or(request.deadline, |at| at.min(request.deadline)),
+        );
     }
     plan.report = match blocked {
         Some(blocked) if busy.is_empty() => {
@@ -180,7 +229,12 @@ fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, befor
         }
         _ if busy.is_empty() => {
             plan.wake_after(facts.now, LOOK);
-            Report::working(stage, done, of, "waits for its turn: other devices measure".to_owned())
+            Report::working(
+                stage,
+                done,
+                of,
+                "waits for its turn: other devices measure".to_owned(),
+            )
         }
         _ => {
             let names: Vec<_> = busy.iter().map(String::as_str).collect();
@@ -201,7 +255,13 @@ impl<'a> Trials<'a> {
     /// Names everything the trained model depends on.
     fn key(&self, candidate: &Candidate) -> String {
         let v = self.v;
-        key_of(&json!([candidate.architecture, v.task, v.epochs, v.seed, v.image]))
+        key_of(&json!([
+            candidate.architecture,
+            v.task,
+            v.epochs,
+            v.seed,
+            v.image
+        ]))
     }
 
     fn find(&self, candidate: &Candidate) -> Option<&'a TrialRow> {
@@ -213,7 +273,7 @@ impl<'a> Trials<'a> {
         Uuid::new_v5(&self.v.owner.uid, self.key(candidate).as_bytes()).to_string()
     }
 
-    fn new(&self, candidate: &Candidate, number: usize) -> NewTrial {
+    fn to_train(&self, candidate: &Candidate, number: usize) -> NewTrial {
         let v = self.v;
         let id = self.id(candidate);
         NewTrial {
@@ -246,13 +306,21 @@ fn train(
 ) {
     let ids: Vec<_> = picks.iter().map(|candidate| trials.id(candidate)).collect();
     for (number, candidate) in picks.iter().enumerate() {
-        if trials.find(candidate).is_none_or(|trial| trial.state == TrialState::Cancelled) {
-            plan.want.push(trials.new(candidate, number));
+        if trials
+            .find(candidate)
+            .is_none_or(|trial| trial.state == TrialState::Cancelled)
+        {
+            plan.want.push(trials.to_train(candidate, number));
         }
     }
     let open = |trial: &&TrialRow| matches!(trial.state, TrialState::Pending | TrialState::Running);
-    plan.cancel =
-        facts.trials.iter().filter(open).filter(|t| !ids.contains(&t.id)).map(|t| t.id.clone()).collect();
+    plan.cancel = facts
+        .trials
+        .iter()
+        .filter(open)
+        .filter(|t| !ids.contains(&t.id))
+        .map(|t| t.id.clone())
+        .collect();
     let job = job::job(&Pods {
         owner: &v.owner,
         spec: &v.trainer,
@@ -263,20 +331,33 @@ fn train(
         attempt: study.attempt,
     });
     let name = job.metadata.name.clone().unwrap_or_default();
-    let others = facts.jobs.iter().filter(|other| other.name != name && other.state == JobState::Running);
+    let others = facts
+        .jobs
+        .iter()
+        .filter(|other| other.name != name && other.state == JobState::Running);
     plan.delete_jobs = others.map(|other| other.name.clone()).collect();
     plan.token = facts.token.is_none() || facts.token != study.token_hash;
     plan.wake_after(facts.now, LOOK);
     let (done, of) = (finished(facts, &ids), ids.len() as u32);
     plan.report = Report::working(Stage::Training, done, of, training(facts, &ids));
-    match facts.jobs.iter().find(|known| known.name == name).map(|known| &known.state) {
+    match facts
+        .jobs
+        .iter()
+        .find(|known| known.name == name)
+        .map(|known| &known.state)
+    {
         Some(JobState::Running) => {}
         Some(JobState::Complete) if study.attempt < MOST_ATTEMPTS => {
-            plan.warning("TrainerEnded", format!("the pods of Job {name} ended before all trials did: starts anew"));
+            plan.warning(
+                "TrainerEnded",
+                format!("the pods of Job {name} ended before all trials did: starts anew"),
+            );
             plan.study = Some(StudyChange::Attempt(study.attempt + 1));
         }
         Some(JobState::Complete) => {
-            let message = format!("trainer pods ended {MOST_ATTEMPTS} times before all trials did; see the logs of Job {name}");
+            let message = format!(
+                "trainer pods ended {MOST_ATTEMPTS} times before all trials did; see the logs of Job {name}"
+            );
             plan.finish(facts, Outcome::failed(TRAINING_FAILED, message), Vec::new());
         }
         Some(JobState::Failed(message)) => {
@@ -297,28 +378,45 @@ fn train(
 
 fn finished(facts: &Facts, ids: &[String]) -> u32 {
     let ended = |trial: &&TrialRow| matches!(trial.state, TrialState::Trained | TrialState::Failed);
-    facts.trials.iter().filter(ended).filter(|t| ids.contains(&t.id)).count() as u32
+    facts
+        .trials
+        .iter()
+        .filter(ended)
+        .filter(|t| ids.contains(&t.id))
+        .count() as u32
 }
 
 /// How far the trials at work are.
 fn training(facts: &Facts, ids: &[String]) -> String {
-    let running = facts.trials.iter().filter(|t| t.state == TrialState::Running && ids.contains(&t.id));
+    let running = facts
+        .trials
+        .iter()
+        .filter(|t| t.state == TrialState::Running && ids.contains(&t.id));
     let lines: Vec<_> = running
         .map(|trial| {
             let p = trial.progress;
             let epoch = (p.epoch + 1).min(p.epochs);
             let loss = p.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
-            let left = p.seconds_left.map(|s| format!(", about {s:.0} s left")).unwrap_or_default();
+            let left = p
+                .seconds_left
+                .map(|s| format!(", about {s:.0} s left"))
+                .unwrap_or_default();
             format!("trial {} epoch {epoch} of {}{loss}{left}", trial.number, p.epochs)
         })
         .collect();
     let names: Vec<_> = lines.iter().map(String::as_str).collect();
-    if names.is_empty() { "waits for a trainer pod".to_owned() } else { few(&names) }
+    if names.is_empty() {
+        "waits for a trainer pod".to_owned()
+    } else {
+        few(&names)
+    }
 }
 
 fn last_failure(facts: &Facts) -> String {
     let failure = facts.trials.iter().rev().find_map(|trial| trial.failure.as_ref());
-    failure.map(|(code, message)| format!("; the last trial that failed says {code}: {message}")).unwrap_or_default()
+    failure
+        .map(|(code, message)| format!("; the last trial that failed says {code}: {message}"))
+        .unwrap_or_default()
 }
 
 fn told(v: &Validated, found: &Shortlist) -> String {
@@ -333,5 +431,9 @@ fn told(v: &Validated, found: &Shortlist) -> String {
         ),
     };
     let lines: Vec<_> = found.targets.iter().map(line).collect();
-    format!("looked at {} candidates for each target: {}", v.candidates, lines.join("; "))
+    format!(
+        "looked at {} candidates for each target: {}",
+        v.candidates,
+        lines.join("; ")
+    )
 }

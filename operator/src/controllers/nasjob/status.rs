@@ -15,9 +15,13 @@ use super::shortlist::{Shortlist, span};
 pub fn status(old: Option<&NasJobStatus>, report: &Report, generation: i64, now: Timestamp) -> NasJobStatus {
     let conditions = old.map_or(&[][..], |old| &old.conditions);
     let (progress, targets, summary) = match report {
-        Report::Working { progress, shortlist, .. } => {
-            (Some(progress.clone()), shortlist.as_deref().map(searched).unwrap_or_default(), None)
-        }
+        Report::Working {
+            progress, shortlist, ..
+        } => (
+            Some(progress.clone()),
+            shortlist.as_deref().map(searched).unwrap_or_default(),
+            None,
+        ),
         Report::Ended(outcome) => (Some(done(outcome)), found(outcome), summary(outcome)),
         Report::Refused { .. } => (None, Vec::new(), None),
     };
@@ -35,23 +39,51 @@ fn stated(report: &Report) -> Vec<Stated> {
         Report::Working { reason, message, .. } => {
             (Verdict::Unknown, Verdict::True, Verdict::False, reason, message)
         }
-        Report::Ended(outcome) if outcome.succeeded => {
-            (Verdict::True, Verdict::False, Verdict::False, &outcome.reason, &outcome.message)
+        Report::Ended(outcome) if outcome.succeeded => (
+            Verdict::True,
+            Verdict::False,
+            Verdict::False,
+            &outcome.reason,
+            &outcome.message,
+        ),
+        Report::Ended(outcome) => (
+            Verdict::False,
+            Verdict::False,
+            Verdict::True,
+            &outcome.reason,
+            &outcome.message,
+        ),
+        Report::Refused { reason, message } => {
+            (Verdict::False, Verdict::False, Verdict::True, reason, message)
         }
-        Report::Ended(outcome) => {
-            (Verdict::False, Verdict::False, Verdict::True, &outcome.reason, &outcome.message)
-        }
-        Report::Refused { reason, message } => (Verdict::False, Verdict::False, Verdict::True, reason, message),
     };
-    [(types::SUCCEEDED, succeeded), (types::RECONCILING, reconciling), (types::STALLED, stalled)]
-        .map(|(kind, verdict)| Stated { kind, verdict, reason: reason.clone(), message: message.clone() })
-        .into()
+    [
+        (types::SUCCEEDED, succeeded),
+        (types::RECONCILING, reconciling),
+        (types::STALLED, stalled),
+    ]
+    .map(|(kind, verdict)| Stated {
+        kind,
+        verdict,
+        reason: reason.clone(),
+        message: message.clone(),
+    })
+    .into()
 }
 
 fn done(outcome: &Outcome) -> Progress {
     let of = outcome.targets.len() as u32;
-    let with_model = outcome.targets.iter().filter(|target| target.best.is_some()).count() as u32;
-    Progress { stage: Stage::Done, done: with_model, of, detail: None }
+    let with_model = outcome
+        .targets
+        .iter()
+        .filter(|target| target.best.is_some())
+        .count() as u32;
+    Progress {
+        stage: Stage::Done,
+        done: with_model,
+        of,
+        detail: None,
+    }
 }
 
 fn searched(shortlist: &Shortlist) -> Vec<TargetStatus> {
@@ -65,7 +97,13 @@ fn searched(shortlist: &Shortlist) -> Vec<TargetStatus> {
 }
 
 fn found(outcome: &Outcome) -> Vec<TargetStatus> {
-    let target = |TargetOutcome { name, class, best, problem: _, front }: &TargetOutcome| TargetStatus {
+    let target = |TargetOutcome {
+                      name,
+                      class,
+                      best,
+                      problem: _,
+                      front,
+                  }: &TargetOutcome| TargetStatus {
         name: name.clone(),
         class: Some(class.clone()),
         best: best.as_ref().map(best_model),
@@ -75,7 +113,14 @@ fn found(outcome: &Outcome) -> Vec<TargetStatus> {
 }
 
 fn best_model(point: &Point) -> BestModel {
-    let Point { model, architecture: _, size, accuracy, predicted_p95_us, measured_p95_us } = point;
+    let Point {
+        model,
+        architecture: _,
+        size,
+        accuracy,
+        predicted_p95_us,
+        measured_p95_us,
+    } = point;
     BestModel {
         model: model.clone(),
         accuracy: rounded(*accuracy),

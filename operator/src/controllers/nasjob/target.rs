@@ -10,12 +10,18 @@ use super::validate::{Refusal, Target};
 pub enum Resolved {
     At(Place),
     /// No device matches, yet: waiting helps.
-    NoDevice { target: String, selector: String },
+    NoDevice {
+        target: String,
+        selector: String,
+    },
 }
 
 /// The runtime most matching devices have; those that are there count before those that are not.
 pub fn resolve(index: usize, target: &Target, devices: &[DeviceFact]) -> Result<Resolved, Refusal> {
-    let matching: Vec<_> = devices.iter().filter(|d| target.selector.matches(&d.labels)).collect();
+    let matching: Vec<_> = devices
+        .iter()
+        .filter(|d| target.selector.matches(&d.labels))
+        .collect();
     let classes: BTreeSet<_> = matching.iter().map(|d| d.place.class.as_str()).collect();
     if classes.len() > 1 {
         let classes: Vec<_> = classes.into_iter().collect();
@@ -34,9 +40,14 @@ pub fn resolve(index: usize, target: &Target, devices: &[DeviceFact]) -> Result<
         *vote = (vote.0 + usize::from(device.online), vote.1 + 1);
     }
     // The first of equals, so that the answer doesn't change from look to look.
-    let best = votes.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let best = votes
+        .into_iter()
+        .reduce(|best, next| if next.1 > best.1 { next } else { best });
     Ok(match best {
         Some((place, _)) => Resolved::At(place.clone()),
-        None => Resolved::NoDevice { target: target.name.clone(), selector: target.selector.to_string() },
+        None => Resolved::NoDevice {
+            target: target.name.clone(),
+            selector: target.selector.to_string(),
+        },
     })
 }

@@ -64,19 +64,36 @@ impl Refusal {
     }
 
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::InvalidSpec { field: field.into(), message: message.into() }
+        Self::InvalidSpec {
+            field: field.into(),
+            message: message.into(),
+        }
     }
 
     fn not_yet(field: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self::NotYetSupported { field: field.into(), instead: instead.into() }
+        Self::NotYetSupported {
+            field: field.into(),
+            instead: instead.into(),
+        }
     }
 }
 
 /// `default_image`: of the trainer, where the spec names none.
 pub fn validate(nas: &NasJob, default_image: &str) -> Result<Validated, Refusal> {
-    let NasJobSpec { task, search_space, strategy, targets, budget, trainer, schedule } = &nas.spec;
+    let NasJobSpec {
+        task,
+        search_space,
+        strategy,
+        targets,
+        budget,
+        trainer,
+        schedule,
+    } = &nas.spec;
     if schedule.is_some() {
-        return Err(Refusal::not_yet("spec.schedule", "leave it out, and change the spec to search again"));
+        return Err(Refusal::not_yet(
+            "spec.schedule",
+            "leave it out, and change the spec to search again",
+        ));
     }
     strategy
         .supported()
@@ -92,14 +109,27 @@ pub fn validate(nas: &NasJob, default_image: &str) -> Result<Validated, Refusal>
         ("parallelism", budget.parallelism),
     ] {
         if value == 0 {
-            return Err(Refusal::invalid(format!("spec.budget.{field}"), "must be at least 1"));
+            return Err(Refusal::invalid(
+                format!("spec.budget.{field}"),
+                "must be at least 1",
+            ));
         }
     }
     if budget.deadline.get().is_zero() {
-        return Err(Refusal::invalid("spec.budget.deadline", "must be longer than 0s, for instance 6h"));
+        return Err(Refusal::invalid(
+            "spec.budget.deadline",
+            "must be longer than 0s, for instance 6h",
+        ));
     }
     let image = trainer.image.clone().unwrap_or_else(|| default_image.to_owned());
-    let search = json!([search_space, strategy, targets, budget.candidates, budget.finalists, budget.seed]);
+    let search = json!([
+        search_space,
+        strategy,
+        targets,
+        budget.candidates,
+        budget.finalists,
+        budget.seed
+    ]);
     let spec = json!([search, task, budget.train_epochs, image]);
     Ok(Validated {
         owner: Owner {
@@ -136,23 +166,46 @@ pub fn key_of(content: &Value) -> String {
 
 fn check_targets(targets: &[TargetSpec]) -> Result<Vec<Target>, Refusal> {
     if targets.is_empty() {
-        return Err(Refusal::invalid("spec.targets", "names no target: one for each device class is needed"));
+        return Err(Refusal::invalid(
+            "spec.targets",
+            "names no target: one for each device class is needed",
+        ));
     }
     let mut checked: Vec<Target> = Vec::with_capacity(targets.len());
-    for (index, TargetSpec { name, device_selector, constraints }) in targets.iter().enumerate() {
+    for (
+        index,
+        TargetSpec {
+            name,
+            device_selector,
+            constraints,
+        },
+    ) in targets.iter().enumerate()
+    {
         let field = |part: &str| format!("spec.targets[{index}].{part}");
         if checked.iter().any(|other| other.name == *name) {
-            return Err(Refusal::invalid(field("name"), format!("{name:?} is taken by an earlier target")));
+            return Err(Refusal::invalid(
+                field("name"),
+                format!("{name:?} is taken by an earlier target"),
+            ));
         }
         let bounds = constraints
             .constraints()
             .map_err(|e| Refusal::not_yet(field(&e.field), "leave the constraint out"))?;
         if constraints.latency.p95.get().is_zero() {
-            return Err(Refusal::invalid(field("constraints.latency.p95"), "must be longer than 0s"));
+            return Err(Refusal::invalid(
+                field("constraints.latency.p95"),
+                "must be longer than 0s",
+            ));
         }
-        for (part, size) in [("modelSize", bounds.model_bytes), ("peakMemory", bounds.peak_memory_bytes)] {
+        for (part, size) in [
+            ("modelSize", bounds.model_bytes),
+            ("peakMemory", bounds.peak_memory_bytes),
+        ] {
             if size == Some(0) {
-                return Err(Refusal::invalid(field(&format!("constraints.{part}")), "must be above 0"));
+                return Err(Refusal::invalid(
+                    field(&format!("constraints.{part}")),
+                    "must be above 0",
+                ));
             }
         }
         checked.push(Target {
@@ -165,7 +218,10 @@ fn check_targets(targets: &[TargetSpec]) -> Result<Vec<Target>, Refusal> {
 }
 
 fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
-    let TaskSpec::ImageClassification(ImageClassification { dataset, validation_split }) = task;
+    let TaskSpec::ImageClassification(ImageClassification {
+        dataset,
+        validation_split,
+    }) = task;
     let Dataset { uri, limit } = dataset;
     let field = |part: &str| format!("spec.task.imageClassification.{part}");
     match uri.split_once("://") {
@@ -173,7 +229,9 @@ fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
         Some(("file", _)) => {
             return Err(Refusal::invalid(
                 field("dataset.uri"),
-                format!("{uri:?} needs an absolute path, for instance file:///usr/share/haizen/fashion-mnist"),
+                format!(
+                    "{uri:?} needs an absolute path, for instance file:///usr/share/haizen/fashion-mnist"
+                ),
             ));
         }
         Some((scheme, _)) => {
@@ -190,7 +248,10 @@ fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
         }
     }
     if !(0.01..=0.5).contains(validation_split) {
-        return Err(Refusal::invalid(field("validationSplit"), format!("{validation_split} is not from 0.01 to 0.5")));
+        return Err(Refusal::invalid(
+            field("validationSplit"),
+            format!("{validation_split} is not from 0.01 to 0.5"),
+        ));
     }
     Ok(Task::ImageClassification {
         dataset_uri: uri.clone(),
@@ -280,7 +341,10 @@ pub mod tests {
                 r#"{"budget":{"deadline":"0s"}}"#.to_owned(),
                 "InvalidSpec: spec.budget.deadline: must be longer than 0s, for instance 6h",
             ),
-            (r#"{"targets":[]}"#.to_owned(), "InvalidSpec: spec.targets: names no target: one for each device class is needed"),
+            (
+                r#"{"targets":[]}"#.to_owned(),
+                "InvalidSpec: spec.targets: names no target: one for each device class is needed",
+            ),
         ];
         for (spec, expected) in cases {
             assert_eq!(said(&spec), expected, "{spec}");
