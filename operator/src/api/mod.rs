@@ -4,6 +4,7 @@ mod blobs;
 mod error;
 mod figures;
 mod profiles;
+mod rollouts;
 mod state;
 mod trainer;
 
@@ -38,6 +39,7 @@ pub fn router(api: Api) -> Router {
         .merge(blobs::router())
         .merge(figures::router())
         .merge(profiles::router())
+        .merge(rollouts::router())
         .merge(trainer::router())
         .route("/healthz", get(state::healthz))
         .route("/readyz", get(state::readyz))

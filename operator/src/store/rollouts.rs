@@ -3,6 +3,7 @@
 //! The planner decides, ingest takes devices' steps; both change the same rows. A change of the planner is
 //! refused if the row is no longer what it planned on.
 
+mod history;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::{StoreError, micros, time};
 
+pub use history::{Summary, WaveSummary, summaries};
 pub use steps::{Applied, apply_ack, apply_progress};
 
 /// The newest rollout of a pipeline.

@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_STORIES=1 cargo test -p rollout` writes what is told now; read the difference before keeping it.
 
+use std::fmt::Write as _;
+
 use units::Duration;
 
 use super::simulation::{Deed, Fleet, Nature, TICK};
@@ -93,7 +95,7 @@ fn tell(name: &str, given: &str) -> String {
     }
     let verdict = fleet.last.as_ref().map(|plan| plan.verdict);
     let mut story = fleet.story;
-    story.push_str(&format!("end: {:?}\n", verdict.unwrap()));
+    writeln!(story, "end: {:?}", verdict.unwrap()).unwrap();
     for device in &fleet.facts.devices {
         if let Some(row) = &device.row {
             let code = row
@@ -101,12 +103,14 @@ fn tell(name: &str, given: &str) -> String {
                 .as_deref()
                 .map(|code| format!(" ({code})"))
                 .unwrap_or_default();
-            story.push_str(&format!(
-                "  {} wave {} {}{code}\n",
+            writeln!(
+                story,
+                "  {} wave {} {}{code}",
                 device.id,
                 row.wave + 1,
                 row.state.as_str()
-            ));
+            )
+            .unwrap();
         }
     }
     story

@@ -5,7 +5,7 @@
 use protocol::desired::Desired;
 use protocol::id::{DeviceId, SiteId};
 use protocol::topic::{Channel, Topic};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::plan::Planned;
 use super::{Error, Shared};
@@ -24,23 +24,7 @@ pub struct Applied {
 }
 
 pub async fn apply(shared: &Shared, planned: Option<&Planned>, orphans: &[Draft]) -> Result<Applied, Error> {
-    let changes = planned.is_some_and(|p| p.begin.is_some() || !p.plan.changes_nothing(&p.facts));
-    if !changes && orphans.is_empty() {
-        return Ok(Applied::default());
-    }
-    let ctx = &shared.ctx;
-    let mut tx = ctx.db.begin().await.map_err(StoreError::from)?;
-    leadership::fence(&mut tx, ctx.epoch).await?;
-    rollouts::lock(&mut tx).await?;
-    let mut applied = Applied::default();
-    let mut outgoing = Vec::new();
-    for orphan in orphans {
-        outgoing.push(desired::write(&mut tx, ctx.epoch, orphan.clone()).await?);
-    }
-    if let Some(planned) = planned {
-        applied.new_revision = write(&mut tx, ctx.epoch, planned, &mut outgoing).await?;
-    }
-    tx.commit().await.map_err(StoreError::from)?;
+    let (applied, outgoing) = store(&shared.ctx.db, shared.ctx.epoch, planned, orphans).await?;
     for document in &outgoing {
         if let Err(error) = publish(shared, document).await {
             // The table holds what is wanted; all of it is sent again.
@@ -49,6 +33,31 @@ pub async fn apply(shared: &Shared, planned: Option<&Planned>, orphans: &[Draft]
         }
     }
     Ok(applied)
+}
+
+/// All rows and documents in one transaction, or nothing; no transaction where nothing changes.
+pub async fn store(
+    db: &PgPool,
+    epoch: u64,
+    planned: Option<&Planned>,
+    orphans: &[Draft],
+) -> Result<(Applied, Vec<Outgoing>), Error> {
+    let (mut applied, mut outgoing) = (Applied::default(), Vec::new());
+    let changed = planned.filter(|p| p.begin.is_some() || !p.plan.changes_nothing(&p.facts));
+    if changed.is_none() && orphans.is_empty() {
+        return Ok((applied, outgoing));
+    }
+    let mut tx = db.begin().await.map_err(StoreError::from)?;
+    leadership::fence(&mut tx, epoch).await?;
+    rollouts::lock(&mut tx).await?;
+    for orphan in orphans {
+        outgoing.push(desired::write(&mut tx, epoch, orphan.clone()).await?);
+    }
+    if let Some(planned) = changed {
+        applied.new_revision = write(&mut tx, epoch, planned, &mut outgoing).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok((applied, outgoing))
 }
 
 /// Clears the documents of a pipeline that is gone.

@@ -28,7 +28,10 @@ pub enum Fetched {
 /// What failed is tried again after this long.
 const REST: Duration = Duration::from_secs(30);
 /// From the first to the last byte.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// By address and digest: when it failed and how, or None while it is fetched.
+type Tries = HashMap<(String, String), Option<(Instant, Fetched)>>;
 
 #[derive(Debug, Clone)]
 pub struct Artifacts {
@@ -36,8 +39,7 @@ pub struct Artifacts {
     changes: Changes,
     http: reqwest::Client,
     limit: u64,
-    /// By address and digest: None while it is fetched.
-    tries: Arc<Mutex<HashMap<(String, String), Option<(Instant, Fetched)>>>>,
+    tries: Arc<Mutex<Tries>>,
 }
 
 impl Artifacts {

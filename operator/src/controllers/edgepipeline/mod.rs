@@ -11,6 +11,8 @@ mod ownership;
 mod plan;
 mod resend;
 mod status;
+#[cfg(test)]
+mod stories;
 mod validate;
 
 use std::collections::HashMap;
@@ -116,7 +118,7 @@ pub async fn run(ctx: Context, shutdown: CancellationToken) {
         .reconcile_all_on(nas_changes)
         .reconcile_all_on(claims)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
-        .run(reconcile, failed, shared)
+        .run(reconcile, |pipeline, error, _| failed(&pipeline, error), shared)
         .for_each(|_| std::future::ready(()))
         .await;
     resending.abort();
@@ -146,7 +148,9 @@ async fn steps(pipeline: &EdgePipeline, shared: &Shared) -> Result<Action, Error
     let validated = validate::validate(pipeline, &resources);
 
     let planning = shared.planning.lock().await;
-    let stored = observe::stored(shared, pipeline).await?;
+    let others = observe::other_claims(shared, pipeline);
+    let silence = shared.ctx.config.device_silence();
+    let stored = observe::stored(&shared.ctx.db, silence, others, pipeline).await?;
     let content = validated
         .as_ref()
         .ok()
@@ -264,7 +268,7 @@ fn shape(status: &EdgePipelineStatus) -> Vec<(&str, &str, &str, Option<i64>)> {
     status.conditions.iter().map(condition).collect()
 }
 
-fn failed(pipeline: Arc<EdgePipeline>, error: &Error, _: Arc<Shared>) -> Action {
+fn failed(pipeline: &EdgePipeline, error: &Error) -> Action {
     if let Error::Overtaken { .. } = error {
         return Action::requeue(Duration::from_millis(50));
     }

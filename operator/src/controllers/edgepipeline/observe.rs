@@ -1,6 +1,7 @@
 //! Looks up everything an EdgePipeline refers to, and what is known of its devices. Judges nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crds::EdgePipeline;
 use crds::edgepipeline::ModelSource;
@@ -10,7 +11,7 @@ use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use protocol::desired::Desired;
 use protocol::id::Digest;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 use super::ownership::{self, Claim};
 use super::validate::Resources;
@@ -65,19 +66,31 @@ pub async fn resources(shared: &Shared, pipeline: &EdgePipeline) -> Result<Resou
     Ok(resources)
 }
 
-/// Everything in the database; to be called while no other pipeline plans.
-pub async fn stored(shared: &Shared, pipeline: &EdgePipeline) -> Result<Stored, Error> {
+/// What the other pipelines wish for.
+pub fn other_claims(shared: &Shared, pipeline: &EdgePipeline) -> Vec<Claim> {
     let key = ownership::key(pipeline);
-    let devices = devices::list(&shared.ctx.db, shared.ctx.config.device_silence()).await?;
-    let claims: Vec<_> = shared
-        .pipelines
-        .state()
+    let others = shared.pipelines.state();
+    let alive = |other: &&std::sync::Arc<EdgePipeline>| {
+        other.metadata.deletion_timestamp.is_none() && ownership::key(other) != key
+    };
+    others
         .iter()
-        .filter(|other| other.metadata.deletion_timestamp.is_none() && ownership::key(other) != key)
+        .filter(alive)
         .map(|other| Claim::of(other))
-        .chain([Claim::of(pipeline)])
-        .collect();
-    let mut conn = shared.ctx.db.acquire().await.map_err(StoreError::from)?;
+        .collect()
+}
+
+/// Everything in the database; to be called while no other pipeline plans. `silence`: see [`devices::list`].
+pub async fn stored(
+    db: &PgPool,
+    silence: Duration,
+    others: Vec<Claim>,
+    pipeline: &EdgePipeline,
+) -> Result<Stored, StoreError> {
+    let key = ownership::key(pipeline);
+    let devices = devices::list(db, silence).await?;
+    let claims: Vec<_> = others.into_iter().chain([Claim::of(pipeline)]).collect();
+    let mut conn = db.acquire().await?;
     let ids: Vec<_> = devices
         .iter()
         .filter(|device| pipeline.spec.device_selector.matches(&ownership::labels(device)))

@@ -150,11 +150,11 @@ pub fn plan(
         .collect();
     Some(Planned {
         begin,
+        facts,
+        plan,
         documents,
         first,
         from_revision,
-        facts,
-        plan,
     })
 }
 
@@ -329,6 +329,3 @@ fn clear(device: &Device, last: &Written) -> Draft {
         settled: true,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -48,7 +48,7 @@ async fn everything(shared: &Shared) -> Result<(), Error> {
             while let Err(error) = apply::publish(shared, &document).await {
                 match error {
                     Error::Publish(crate::mqtt::PublishError::QueueFull { .. }) => {
-                        tokio::time::sleep(REST).await
+                        tokio::time::sleep(REST).await;
                     }
                     error => return Err(error),
                 }

@@ -202,9 +202,11 @@ fn verdict(
         .join("; ");
     let done = format!("{} of {} devices healthy", counts.ready, counts.matched);
     let state = |state| devices.iter().filter(|(_, row)| row.state == state).count();
-    let other = (plan.rollout.revision != valid.revision)
-        .then(|| format!("; revision {} follows when this is done", valid.revision))
-        .unwrap_or_default();
+    let other = if plan.rollout.revision == valid.revision {
+        String::new()
+    } else {
+        format!("; revision {} follows when this is done", valid.revision)
+    };
     match plan.verdict {
         Verdict::NoDevices => (
             false,
@@ -288,6 +290,3 @@ fn unfit(told: &Told<'_>, message: String) -> String {
         classes.join(", ")
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -188,25 +188,21 @@ fn found(
     let ended = conditions
         .iter()
         .find(|c| c.type_ == types::SUCCEEDED && c.status == "False");
-    Err(match ended {
-        Some(ended) => {
-            let message = format!(
-                "spec.models.{name}: NasJob {job_name} ended without a model: {}",
-                ended.message
-            );
-            invalid("ModelUnavailable", message)
-        }
-        None => {
-            let progress = job.status.as_ref().and_then(|status| status.progress.as_ref());
-            let stage = progress
-                .map(|p| format!(" ({:?} {} of {})", p.stage, p.done, p.of))
-                .unwrap_or_default();
-            waiting(
-                "ModelNotReady",
-                format!("spec.models.{name}: NasJob {job_name} is still searching{stage}"),
-            )
-        }
-    })
+    if let Some(ended) = ended {
+        let message = format!(
+            "spec.models.{name}: NasJob {job_name} ended without a model: {}",
+            ended.message
+        );
+        return Err(invalid("ModelUnavailable", message));
+    }
+    let progress = job.status.as_ref().and_then(|status| status.progress.as_ref());
+    let stage = progress
+        .map(|p| format!(" ({:?} {} of {})", p.stage, p.done, p.of))
+        .unwrap_or_default();
+    Err(waiting(
+        "ModelNotReady",
+        format!("spec.models.{name}: NasJob {job_name} is still searching{stage}"),
+    ))
 }
 
 fn reference(digest: &Digest, size: u64) -> ModelRef {
