@@ -54,5 +54,9 @@ fn check(workspace: &Workspace) -> anyhow::Result<ExitCode> {
     for finding in &findings {
         say(finding);
     }
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -50,7 +50,10 @@ impl Workspace {
                     .collect(),
             })
             .collect();
-        Ok(Self { root: metadata.workspace_root.into_std_path_buf(), members })
+        Ok(Self {
+            root: metadata.workspace_root.into_std_path_buf(),
+            members,
+        })
     }
 
     /// Every Rust file of every member, in the order of their paths.
@@ -69,7 +72,9 @@ impl Workspace {
         if !full.exists() {
             return Ok(None);
         }
-        fs::read_to_string(&full).map(Some).with_context(|| format!("reading {path}"))
+        fs::read_to_string(&full)
+            .map(Some)
+            .with_context(|| format!("reading {path}"))
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) -> Result<()> {
@@ -84,15 +89,21 @@ impl Workspace {
         let entries = fs::read_dir(folder).with_context(|| format!("listing {}", folder.display()))?;
         for entry in entries {
             let path = entry?.path();
-            let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.') || n == "target");
+            let hidden = path
+                .file_name()
+                .is_some_and(|n| n.to_string_lossy().starts_with('.') || n == "target");
             if hidden {
                 continue;
             }
             if path.is_dir() {
                 self.collect(&path, sources)?;
             } else if path.extension().is_some_and(|e| e == "rs") {
-                let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-                let path = path.strip_prefix(&self.root)?.to_string_lossy().replace('\\', "/");
+                let text =
+                    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+                let path = path
+                    .strip_prefix(&self.root)?
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 sources.push(Source { path, text });
             }
         }

@@ -10,10 +10,18 @@ const HEADER: &str = "# Generated from crds/ by `xtask codegen`: edit the Rust t
 /// Both files of one CRD.
 pub(crate) fn of(crd: &Value) -> Result<Vec<Generated>> {
     let name = crd["metadata"]["name"].as_str().context("a CRD without a name")?;
-    let plural = crd["spec"]["names"]["plural"].as_str().context("a CRD without a plural")?;
+    let plural = crd["spec"]["names"]["plural"]
+        .as_str()
+        .context("a CRD without a plural")?;
     Ok(vec![
-        Generated { path: format!("crds/{plural}.yaml"), text: format!("{HEADER}{}", yaml(crd)?) },
-        Generated { path: format!("charts/haizen/templates/crds/{plural}.yaml"), text: template(name, crd)? },
+        Generated {
+            path: format!("crds/{plural}.yaml"),
+            text: format!("{HEADER}{}", yaml(crd)?),
+        },
+        Generated {
+            path: format!("charts/haizen/templates/crds/{plural}.yaml"),
+            text: template(name, crd)?,
+        },
     ])
 }
 
@@ -23,7 +31,9 @@ fn template(name: &str, crd: &Value) -> Result<String> {
     crd["metadata"]["annotations"]["helm.sh/resource-policy"] = json!("keep");
     let body = escaped(&yaml(&crd)?);
     let condition = format!(r#"eq (include "haizen.ownsCrd" (dict "root" . "name" "{name}")) "yes""#);
-    Ok(format!("{HEADER}{{{{- if {condition} }}}}\n{body}{{{{- end }}}}\n"))
+    Ok(format!(
+        "{HEADER}{{{{- if {condition} }}}}\n{body}{{{{- end }}}}\n"
+    ))
 }
 
 /// Braces that Helm would take for its own.
@@ -33,7 +43,11 @@ fn escaped(text: &str) -> String {
 
 fn yaml(value: &Value) -> Result<String> {
     let text = serde_saphyr::to_string(value).context("writing a CRD as YAML")?;
-    Ok(if text.ends_with('\n') { text } else { format!("{text}\n") })
+    Ok(if text.ends_with('\n') {
+        text
+    } else {
+        format!("{text}\n")
+    })
 }
 
 #[cfg(test)]
@@ -44,10 +58,16 @@ mod tests {
     fn the_chart_keeps_crds_and_the_text_is_whole() {
         let crd = json!({"metadata": {"name": "things.haizen.dev"}, "spec": {"names": {"plural": "things"},
             "description": "a {{template}}: with - signs # and\nlines"}});
-        let [plain, chart] = &of(&crd).unwrap()[..] else { panic!("two files") };
+        let [plain, chart] = &of(&crd).unwrap()[..] else {
+            panic!("two files")
+        };
         let read: Value = serde_saphyr::from_str(&plain.text).unwrap();
         assert_eq!(read, crd, "reads back as it was written");
-        assert!(chart.text.contains("helm.sh/resource-policy: keep"), "{}", chart.text);
+        assert!(
+            chart.text.contains("helm.sh/resource-policy: keep"),
+            "{}",
+            chart.text
+        );
         assert!(chart.text.contains(r#"{{ "{{" }}template}}"#), "{}", chart.text);
     }
 }

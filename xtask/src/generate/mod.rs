@@ -36,7 +36,10 @@ pub(crate) fn stale(workspace: &Workspace) -> Result<Vec<String>> {
         let found = workspace.read(&file.path)?;
         if found.as_deref() != Some(&file.text) {
             let what = if found.is_some() { "is stale" } else { "is missing" };
-            findings.push(format!("{} {what}: run `cargo run --profile fast -p xtask -- codegen`", file.path));
+            findings.push(format!(
+                "{} {what}: run `cargo run --profile fast -p xtask -- codegen`",
+                file.path
+            ));
         }
     }
     Ok(findings)
@@ -56,7 +59,10 @@ fn all() -> Result<Vec<Generated>> {
 
 /// Text that must stay inside one cell of a Markdown table.
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }
 
 #[cfg(test)]

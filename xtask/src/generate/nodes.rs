@@ -14,31 +14,62 @@ const INTRODUCTION: &str = "# Calculators\n\n<!-- Generated from pipeline/src/no
 pub(crate) fn reference_page() -> Generated {
     let nodes = reference(&Registry::standard());
     let mut page = INTRODUCTION.to_owned();
-    let links: Vec<String> = nodes.iter().map(|n| format!("[{0}](#{1})", n.name, n.name.to_lowercase())).collect();
+    let links: Vec<String> = nodes
+        .iter()
+        .map(|n| format!("[{0}](#{1})", n.name, n.name.to_lowercase()))
+        .collect();
     let _ = write!(page, "\n{}\n", links.join(" · "));
     for node in &nodes {
         page.push_str(&section(node));
     }
-    Generated { path: "docs/reference/nodes.md".to_owned(), text: page }
+    Generated {
+        path: "docs/reference/nodes.md".to_owned(),
+        text: page,
+    }
 }
 
 fn section(node: &NodeReference) -> String {
     let mut text = format!("\n## {}\n\n{}\n", node.name, node.doc);
-    let ports = [("input", &node.inputs), ("output", &node.outputs), ("side packet", &node.side_packets)];
+    let ports = [
+        ("input", &node.inputs),
+        ("output", &node.outputs),
+        ("side packet", &node.side_packets),
+    ];
     if ports.iter().any(|(_, list)| !list.is_empty()) {
         text.push_str("\n| port | tag | carries | how many | |\n| --- | --- | --- | --- | --- |\n");
     }
     for (side, list) in ports {
-        for PortReference { tag, carries, count, doc } in list {
-            let _ = writeln!(text, "| {side} | {tag} | {} | {count} | {} |", cell(carries), cell(doc));
+        for PortReference {
+            tag,
+            carries,
+            count,
+            doc,
+        } in list
+        {
+            let _ = writeln!(
+                text,
+                "| {side} | {tag} | {} | {count} | {} |",
+                cell(carries),
+                cell(doc)
+            );
         }
     }
     if !node.options.is_empty() {
         text.push_str("\n| option | type | default | meaning |\n| --- | --- | --- | --- |\n");
     }
     for option in &node.options {
-        let default = if option.default.is_null() { String::new() } else { format!("`{}`", option.default) };
-        let _ = writeln!(text, "| `{}` | {} | {default} | {} |", option.name, cell(&option.kind), cell(&option.doc));
+        let default = if option.default.is_null() {
+            String::new()
+        } else {
+            format!("`{}`", option.default)
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {default} | {} |",
+            option.name,
+            cell(&option.kind),
+            cell(&option.doc)
+        );
     }
     text
 }

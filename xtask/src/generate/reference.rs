@@ -18,24 +18,37 @@ pub(crate) fn of(crd: &Value) -> Generated {
         sentence(crd, schema),
         header(crd, version)
     );
-    let _ = write!(page, "\n## What you write\n\n{}", table(&fields("spec", &schema["properties"]["spec"])));
+    let _ = write!(
+        page,
+        "\n## What you write\n\n{}",
+        table(&fields("spec", &schema["properties"]["spec"]))
+    );
     let said = rules("", schema);
     if !said.is_empty() {
         page.push_str("\nRefused at once by the API server:\n\n");
         for (path, message) in said {
-            let place = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
+            let place = if path.is_empty() {
+                String::new()
+            } else {
+                format!("`{path}`: ")
+            };
             let _ = writeln!(page, "- {place}{message}");
         }
     }
     let status = status_table(&fields("status", &schema["properties"]["status"]));
     let _ = write!(page, "\n## What the operator answers\n\n{status}");
     let _ = write!(page, "\n## `kubectl get`\n\n{}", columns(version));
-    Generated { path: format!("docs/reference/{}.md", kind.to_lowercase()), text: page }
+    Generated {
+        path: format!("docs/reference/{}.md", kind.to_lowercase()),
+        text: page,
+    }
 }
 
 fn sentence(crd: &Value, schema: &Value) -> String {
     let singular = crd["spec"]["names"]["singular"].as_str().unwrap_or_default();
-    let text = schema["properties"]["spec"]["description"].as_str().unwrap_or_default();
+    let text = schema["properties"]["spec"]["description"]
+        .as_str()
+        .unwrap_or_default();
     format!("{text} `kubectl explain {singular}.spec` says the same.")
 }
 
@@ -43,8 +56,16 @@ fn header(crd: &Value, version: &Value) -> String {
     let names = &crd["spec"]["names"];
     let group = crd["spec"]["group"].as_str().unwrap_or_default();
     let version = version["name"].as_str().unwrap_or_default();
-    let short: Vec<&str> = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    format!("`apiVersion: {group}/{version}`, short name `{}`, namespaced.", short.join("`, `"))
+    let short: Vec<&str> = names["shortNames"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    format!(
+        "`apiVersion: {group}/{version}`, short name `{}`, namespaced.",
+        short.join("`, `")
+    )
 }
 
 fn table(fields: &[Field]) -> String {
@@ -55,7 +76,13 @@ fn table(fields: &[Field]) -> String {
             (None, true) => "**required**".to_owned(),
             (None, false) => String::new(),
         };
-        let _ = writeln!(table, "| `{}` | {} | {default} | {} |", field.path, field.kind, cell(&field.description));
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {default} | {} |",
+            field.path,
+            field.kind,
+            cell(&field.description)
+        );
     }
     table
 }
@@ -63,17 +90,36 @@ fn table(fields: &[Field]) -> String {
 fn status_table(fields: &[Field]) -> String {
     let mut table = "| field | type | meaning |\n| --- | --- | --- |\n".to_owned();
     for field in fields {
-        let _ = writeln!(table, "| `{}` | {} | {} |", field.path, field.kind, cell(&field.description));
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            field.path,
+            field.kind,
+            cell(&field.description)
+        );
     }
     table
 }
 
 fn columns(version: &Value) -> String {
     let mut table = "| column | shows | |\n| --- | --- | --- |\n".to_owned();
-    for column in version["additionalPrinterColumns"].as_array().into_iter().flatten() {
+    for column in version["additionalPrinterColumns"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let text = |key: &str| column[key].as_str().unwrap_or_default();
-        let wide = if column["priority"].as_i64().unwrap_or_default() > 0 { "with `-o wide`" } else { "" };
-        let _ = writeln!(table, "| {} | `{}` | {wide} |", text("name").to_uppercase(), cell(text("jsonPath")));
+        let wide = if column["priority"].as_i64().unwrap_or_default() > 0 {
+            "with `-o wide`"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            table,
+            "| {} | `{}` | {wide} |",
+            text("name").to_uppercase(),
+            cell(text("jsonPath"))
+        );
     }
     table
 }
@@ -89,7 +135,12 @@ mod tests {
             let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
             for part in ["spec", "status"] {
                 for field in fields(part, &schema["properties"][part]) {
-                    assert!(!field.description.is_empty(), "{}: {} has no doc comment", crd["spec"]["names"]["kind"], field.path);
+                    assert!(
+                        !field.description.is_empty(),
+                        "{}: {} has no doc comment",
+                        crd["spec"]["names"]["kind"],
+                        field.path
+                    );
                 }
             }
         }

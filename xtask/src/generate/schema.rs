@@ -29,8 +29,15 @@ pub(crate) fn rules(path: &str, schema: &Value) -> Vec<(String, String)> {
 }
 
 fn collect(path: &str, schema: &Value, found: &mut Vec<Field>) {
-    let Some(properties) = schema["properties"].as_object() else { return };
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let Some(properties) = schema["properties"].as_object() else {
+        return;
+    };
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for (name, child) in properties {
         let path = join(path, name);
         found.push(Field {
@@ -49,8 +56,15 @@ fn collect(path: &str, schema: &Value, found: &mut Vec<Field>) {
 }
 
 fn collect_rules(path: &str, schema: &Value, found: &mut Vec<(String, String)>) {
-    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
-        let said = rule["message"].as_str().or(rule["rule"].as_str()).unwrap_or_default();
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let said = rule["message"]
+            .as_str()
+            .or(rule["rule"].as_str())
+            .unwrap_or_default();
         found.push((path.to_owned(), said.to_owned()));
     }
     for (name, child) in schema["properties"].as_object().into_iter().flatten() {
@@ -98,39 +112,57 @@ fn kind(schema: &Value) -> String {
     } else {
         schema["type"].as_str().unwrap_or("any").to_owned()
     };
-    let key = if schema["oneOf"].is_array() { ", one key" } else { "" };
+    let key = if schema["oneOf"].is_array() {
+        ", one key"
+    } else {
+        ""
+    };
     format!("{base}{key}{}", limits(schema))
 }
 
 fn limits(schema: &Value) -> String {
-    [("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items")]
-        .iter()
-        .filter_map(|(low, high, unit)| match (schema.get(low), schema.get(high)) {
-            (Some(low), Some(high)) => Some(format!(", {}–{}{unit}", compact(low), compact(high))),
-            (Some(low), None) if compact(low) == "0" => None,
-            (Some(low), None) => Some(format!(", ≥ {}{unit}", compact(low))),
-            (None, Some(high)) => Some(format!(", ≤ {}{unit}", compact(high))),
-            (None, None) => None,
-        })
-        .collect()
+    [
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+    ]
+    .iter()
+    .filter_map(|(low, high, unit)| match (schema.get(low), schema.get(high)) {
+        (Some(low), Some(high)) => Some(format!(", {}–{}{unit}", compact(low), compact(high))),
+        (Some(low), None) if compact(low) == "0" => None,
+        (Some(low), None) => Some(format!(", ≥ {}{unit}", compact(low))),
+        (None, Some(high)) => Some(format!(", ≤ {}{unit}", compact(high))),
+        (None, None) => None,
+    })
+    .collect()
 }
 
 fn text(schema: &Value) -> String {
     let (inner, _) = inside(schema, String::new());
-    let own = schema["description"].as_str().or(inner["description"].as_str()).unwrap_or_default();
+    let own = schema["description"]
+        .as_str()
+        .or(inner["description"].as_str())
+        .unwrap_or_default();
     own.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn compact(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => number.as_f64().filter(|f| f.fract() == 0.0).map_or_else(|| number.to_string(), |f| format!("{f:.0}")),
+        Value::Number(number) => number
+            .as_f64()
+            .filter(|f| f.fract() == 0.0)
+            .map_or_else(|| number.to_string(), |f| format!("{f:.0}")),
         other => other.to_string(),
     }
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +193,12 @@ mod tests {
                 r#"spec.targets[].share (number, 0–1) false Some("0.5")"#,
             ]
         );
-        assert_eq!(rules("spec", &schema), [("spec.targets[]".to_owned(), "must be more than nothing".to_owned())]);
+        assert_eq!(
+            rules("spec", &schema),
+            [(
+                "spec.targets[]".to_owned(),
+                "must be more than nothing".to_owned()
+            )]
+        );
     }
 }

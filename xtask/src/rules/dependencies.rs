@@ -16,13 +16,28 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("protocol", &["units", "pipeline"]),
     ("crds", &["units", "pipeline", "search", "rollout", "protocol"]),
     ("trainer", &["units", "search", "export", "protocol"]),
-    ("operator", &["units", "pipeline", "search", "rollout", "export", "protocol", "crds"]),
+    (
+        "operator",
+        &[
+            "units", "pipeline", "search", "rollout", "export", "protocol", "crds",
+        ],
+    ),
     ("edge-agent", &["units", "pipeline", "protocol"]),
 ];
 
 const UNRESTRICTED: &[&str] = &["e2e", "xtask"];
 
-const SERVICES: &[&str] = &["tokio", "kube", "k8s-openapi", "sqlx", "rumqttc", "axum", "reqwest", "hyper", "tch"];
+const SERVICES: &[&str] = &[
+    "tokio",
+    "kube",
+    "k8s-openapi",
+    "sqlx",
+    "rumqttc",
+    "axum",
+    "reqwest",
+    "hyper",
+    "tch",
+];
 
 /// Outside packages that a member must not link, however deep: a prefix ending in `-` stands for a family.
 const FORBIDDEN: &[(&str, &[&str])] = &[
@@ -33,20 +48,47 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("export", SERVICES),
     ("protocol", SERVICES),
     ("operator", &["ort", "ort-sys", "tch", "torch-sys"]),
-    ("edge-agent", &["kube", "kube-", "k8s-openapi", "sqlx", "sqlx-", "tch", "torch-sys"]),
-    ("trainer", &["kube", "kube-", "k8s-openapi", "sqlx", "sqlx-", "rumqttc", "ort"]),
+    (
+        "edge-agent",
+        &[
+            "kube",
+            "kube-",
+            "k8s-openapi",
+            "sqlx",
+            "sqlx-",
+            "tch",
+            "torch-sys",
+        ],
+    ),
+    (
+        "trainer",
+        &["kube", "kube-", "k8s-openapi", "sqlx", "sqlx-", "rumqttc", "ort"],
+    ),
 ];
 
 /// Members that use another one they may not.
 pub(crate) fn members(members: &[Member]) -> Vec<String> {
     let mut findings = Vec::new();
-    for member in members.iter().filter(|m| !UNRESTRICTED.contains(&m.name.as_str())) {
+    for member in members
+        .iter()
+        .filter(|m| !UNRESTRICTED.contains(&m.name.as_str()))
+    {
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == member.name) else {
-            findings.push(format!("{}: say whom it may use in xtask/src/rules/dependencies.rs", member.name));
+            findings.push(format!(
+                "{}: say whom it may use in xtask/src/rules/dependencies.rs",
+                member.name
+            ));
             continue;
         };
-        for used in member.uses.iter().filter(|used| !allowed.contains(&used.as_str())) {
-            findings.push(format!("{} uses {used}: ARCHITECTURE lets it use only {allowed:?}", member.name));
+        for used in member
+            .uses
+            .iter()
+            .filter(|used| !allowed.contains(&used.as_str()))
+        {
+            findings.push(format!(
+                "{} uses {used}: ARCHITECTURE lets it use only {allowed:?}",
+                member.name
+            ));
         }
     }
     findings
@@ -61,7 +103,11 @@ pub(crate) fn packages(workspace: &Workspace) -> Result<Vec<String>> {
             linked
                 .iter()
                 .filter(|package| forbidden.iter().any(|f| matches(f, package)))
-                .map(|package| format!("{member} links {package}: `cargo tree -p {member} -i {package}` says through whom")),
+                .map(|package| {
+                    format!(
+                        "{member} links {package}: `cargo tree -p {member} -i {package}` says through whom"
+                    )
+                }),
         );
     }
     Ok(findings)
@@ -75,14 +121,32 @@ fn matches(forbidden: &str, package: &str) -> bool {
 fn linked(workspace: &Workspace, member: &str) -> Result<Vec<String>> {
     let output = Command::new(env!("CARGO"))
         .current_dir(&workspace.root)
-        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", member])
+        .args([
+            "tree",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--package",
+            member,
+        ])
         .output()
         .with_context(|| format!("cargo tree of {member}"))?;
     if !output.status.success() {
-        bail!("cargo tree of {member}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "cargo tree of {member}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut names: Vec<String> = text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect();
+    let mut names: Vec<String> = text
+        .lines()
+        .filter_map(|l| l.split_whitespace().next())
+        .map(str::to_owned)
+        .collect();
     names.sort();
     names.dedup();
     Ok(names)
@@ -98,7 +162,10 @@ mod tests {
             name: name.to_owned(),
             uses: uses.iter().map(|&u| u.to_owned()).collect(),
         };
-        assert_eq!(members(&[member("rollout", &["units"]), member("e2e", &["crds"])]), Vec::<String>::new());
+        assert_eq!(
+            members(&[member("rollout", &["units"]), member("e2e", &["crds"])]),
+            Vec::<String>::new()
+        );
         let findings = members(&[member("rollout", &["search"]), member("novel", &[])]);
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].starts_with("rollout uses search"), "{findings:?}");

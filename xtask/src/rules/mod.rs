@@ -1,5 +1,6 @@
 //! Rules of ARCHITECTURE and CONTRIBUTING that a program can check.
 
+mod chart;
 mod dependencies;
 mod sources;
 
@@ -11,6 +12,7 @@ use crate::workspace::Workspace;
 pub(crate) fn broken(workspace: &Workspace) -> Result<Vec<String>> {
     let mut findings = dependencies::members(&workspace.members);
     findings.extend(dependencies::packages(workspace)?);
+    findings.extend(chart::broken(workspace)?);
     findings.extend(sources::broken(&workspace.sources()?));
     Ok(findings)
 }

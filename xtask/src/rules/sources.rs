@@ -10,11 +10,23 @@ const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "
 
 /// Crates that may be named only below some folders, and why.
 const CRATES: &[(&str, &[&str], &str)] = &[
-    ("ort::", &["pipeline/src/backend"], "only the backend names ONNX Runtime"),
+    (
+        "ort::",
+        &["pipeline/src/backend"],
+        "only the backend names ONNX Runtime",
+    ),
     ("tch::", &["trainer/"], "only the trainer names libtorch"),
     ("sqlx::", &["operator/", "e2e/"], "SQL lives in the operator"),
-    ("kube::runtime", &["operator/", "e2e/"], "the custom resources' types don't need the runtime"),
-    ("kube::Client", &["operator/", "e2e/"], "the custom resources' types don't need a client"),
+    (
+        "kube::runtime",
+        &["operator/", "e2e/"],
+        "the custom resources' types don't need the runtime",
+    ),
+    (
+        "kube::Client",
+        &["operator/", "e2e/"],
+        "the custom resources' types don't need a client",
+    ),
 ];
 
 /// Calls that may stand only below some folders, and why.
@@ -24,13 +36,23 @@ const CALLS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now()", SHELLS, "time is an argument"),
 ];
 
-const SHELLS: &[&str] = &["operator/", "edge-agent/", "trainer/", "e2e/", "pipeline/src/clock.rs"];
+const SHELLS: &[&str] = &[
+    "operator/",
+    "edge-agent/",
+    "trainer/",
+    "e2e/",
+    "pipeline/src/clock.rs",
+];
 
 /// One line for each broken rule.
 pub(crate) fn broken(sources: &[Source]) -> Vec<String> {
     let tests: Vec<String> = sources.iter().flat_map(test_modules).collect();
     // This file has to name what it looks for.
-    sources.iter().filter(|s| s.path != "xtask/src/rules/sources.rs").flat_map(|s| findings(s, &tests)).collect()
+    sources
+        .iter()
+        .filter(|s| s.path != "xtask/src/rules/sources.rs")
+        .flat_map(|s| findings(s, &tests))
+        .collect()
 }
 
 fn findings(source: &Source, tests: &[String]) -> Vec<String> {
@@ -40,20 +62,30 @@ fn findings(source: &Source, tests: &[String]) -> Vec<String> {
     let production = || production(text).filter(|_| !is_test);
     let lines = production().count();
     if lines > MOST_LINES {
-        findings.push(format!("{path}: {lines} lines without its tests, {MOST_LINES} are the limit: split it by subject"));
+        findings.push(format!(
+            "{path}: {lines} lines without its tests, {MOST_LINES} are the limit: split it by subject"
+        ));
     }
     if let Some(name) = path.split(['/', '.']).find(|part| EMPTY_NAMES.contains(part)) {
-        findings.push(format!("{path}: `{name}` says nothing; name it after what it owns"));
+        findings.push(format!(
+            "{path}: `{name}` says nothing; name it after what it owns"
+        ));
     }
     for (number, line) in code(text.lines()) {
         if line.contains("#[ignore") {
-            findings.push(format!("{path}:{number}: an ignored test proves nothing; make it run or delete it"));
+            findings.push(format!(
+                "{path}:{number}: an ignored test proves nothing; make it run or delete it"
+            ));
         }
     }
     for (number, line) in code(production()) {
         let outside = |places: &[&str]| !places.iter().any(|place| path.starts_with(place));
-        let crates = CRATES.iter().filter(|(root, places, _)| outside(places) && names_crate(line, root));
-        let calls = CALLS.iter().filter(|(call, places, _)| outside(places) && line.contains(call));
+        let crates = CRATES
+            .iter()
+            .filter(|(root, places, _)| outside(places) && names_crate(line, root));
+        let calls = CALLS
+            .iter()
+            .filter(|(call, places, _)| outside(places) && line.contains(call));
         for (text, _, why) in crates.chain(calls) {
             findings.push(format!("{path}:{number}: `{text}`: {why}"));
         }
@@ -78,7 +110,10 @@ fn test_modules(source: &Source) -> Vec<String> {
         _ => source.path.trim_end_matches(".rs"),
     };
     let lines: Vec<&str> = source.text.lines().collect();
-    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]").filter_map(|pair| module(pair[1], ";"));
+    let declared = lines
+        .windows(2)
+        .filter(|pair| pair[0] == "#[cfg(test)]")
+        .filter_map(|pair| module(pair[1], ";"));
     declared.map(|name| format!("{folder}/{name}")).collect()
 }
 
@@ -90,11 +125,14 @@ fn module<'a>(line: &'a str, end: &str) -> Option<&'a str> {
 }
 
 fn is_of(path: &str, module: &str) -> bool {
-    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    path.strip_prefix(module)
+        .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 fn code<'a>(lines: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (usize, &'a str)> {
-    (1..).zip(lines).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    (1..)
+        .zip(lines)
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 /// Whether the root stands for itself, and not as the tail of `report::` or `backend::ort::`.
@@ -108,22 +146,41 @@ mod tests {
     use super::*;
 
     fn lint(path: &str, text: &str) -> Vec<String> {
-        broken(&[Source { path: path.to_owned(), text: text.to_owned() }])
+        broken(&[Source {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }])
     }
 
     #[test]
     fn long_files_count_without_their_tests() {
         let body = "fn f() {}\n".repeat(MOST_LINES);
-        assert_eq!(lint("a/src/x.rs", &format!("{body}#[cfg(test)]\nmod tests {{\n{body}}}\n")), Vec::<String>::new());
+        assert_eq!(
+            lint(
+                "a/src/x.rs",
+                &format!("{body}#[cfg(test)]\nmod tests {{\n{body}}}\n")
+            ),
+            Vec::<String>::new()
+        );
         assert!(lint("a/src/x.rs", &format!("{body}\n"))[0].contains("601 lines"));
     }
 
     #[test]
     fn files_that_only_tests_use_may_be_long() {
         let long = || "fn f() {}\n".repeat(MOST_LINES + 1);
-        let file = |path: &str, text: String| Source { path: path.to_owned(), text };
-        let parent = file("a/src/x/mod.rs", "#[cfg(test)]\npub(crate) mod stories;\nmod plan;\n".to_owned());
-        let found = broken(&[parent, file("a/src/x/stories.rs", long()), file("a/src/x/plan.rs", long())]);
+        let file = |path: &str, text: String| Source {
+            path: path.to_owned(),
+            text,
+        };
+        let parent = file(
+            "a/src/x/mod.rs",
+            "#[cfg(test)]\npub(crate) mod stories;\nmod plan;\n".to_owned(),
+        );
+        let found = broken(&[
+            parent,
+            file("a/src/x/stories.rs", long()),
+            file("a/src/x/plan.rs", long()),
+        ]);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("a/src/x/plan.rs"), "{found:?}");
     }
@@ -132,11 +189,26 @@ mod tests {
     fn names_and_places_are_checked() {
         assert!(lint("a/src/utils.rs", "")[0].contains("`utils`"));
         assert!(lint("a/src/common/x.rs", "")[0].contains("`common`"));
-        assert!(lint("operator/src/x.rs", "use ort::Session;\n")[0].starts_with("operator/src/x.rs:1: `ort::`"));
-        assert!(lint("search/src/x.rs", "let t = jiff::Timestamp::now();\n")[0].contains("time is an argument"));
-        assert_eq!(lint("edge-agent/src/x.rs", "use pipeline::backend::ort::Backend;\n"), Vec::<String>::new());
-        assert_eq!(lint("pipeline/src/backend/ort.rs", "use ort::Session;\n"), Vec::<String>::new());
-        assert_eq!(lint("xtask/src/x.rs", "use crate::report::say;\n// ort::\n"), Vec::<String>::new());
-        assert!(lint("a/src/x.rs", "#[cfg(test)]\nmod tests {\n    #[ignore]\n")[0].starts_with("a/src/x.rs:3"));
+        assert!(
+            lint("operator/src/x.rs", "use ort::Session;\n")[0].starts_with("operator/src/x.rs:1: `ort::`")
+        );
+        assert!(
+            lint("search/src/x.rs", "let t = jiff::Timestamp::now();\n")[0].contains("time is an argument")
+        );
+        assert_eq!(
+            lint("edge-agent/src/x.rs", "use pipeline::backend::ort::Backend;\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            lint("pipeline/src/backend/ort.rs", "use ort::Session;\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            lint("xtask/src/x.rs", "use crate::report::say;\n// ort::\n"),
+            Vec::<String>::new()
+        );
+        assert!(
+            lint("a/src/x.rs", "#[cfg(test)]\nmod tests {\n    #[ignore]\n")[0].starts_with("a/src/x.rs:3")
+        );
     }
 }
