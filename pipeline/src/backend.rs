@@ -24,7 +24,13 @@ pub struct Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Model({}, {} bytes, {} threads)", self.name, self.bytes.len(), self.threads)
+        write!(
+            f,
+            "Model({}, {} bytes, {} threads)",
+            self.name,
+            self.bytes.len(),
+            self.threads
+        )
     }
 }
 
@@ -83,18 +89,34 @@ impl TensorPort {
         let sides = self.shape.iter().zip(tensor.shape());
         self.element == tensor.element()
             && self.shape.len() == tensor.shape().len()
-            && sides.into_iter().all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found))
+            && sides
+                .into_iter()
+                .all(|(wanted, found)| wanted.is_none_or(|wanted| wanted == *found))
     }
 
     /// Zeros of this port's shape, a free dimension being 1: what a measurement feeds.
     pub fn example(&self) -> Tensor {
-        Tensor::zeros(self.shape.iter().map(|side| side.unwrap_or(1)).collect(), self.element)
+        Tensor::zeros(
+            self.shape.iter().map(|side| side.unwrap_or(1)).collect(),
+            self.element,
+        )
     }
 
     fn text(&self) -> String {
-        let sides: Vec<String> =
-            self.shape.iter().map(|side| side.map_or("?".to_owned(), |side| side.to_string())).collect();
-        format!("{} {}", self.element, if sides.is_empty() { "scalar".to_owned() } else { sides.join("×") })
+        let sides: Vec<String> = self
+            .shape
+            .iter()
+            .map(|side| side.map_or("?".to_owned(), |side| side.to_string()))
+            .collect();
+        format!(
+            "{} {}",
+            self.element,
+            if sides.is_empty() {
+                "scalar".to_owned()
+            } else {
+                sides.join("×")
+            }
+        )
     }
 }
 
@@ -110,11 +132,26 @@ pub enum BackendError {
     #[error("model {model} can't be loaded: {problem}; check that the file is a whole ONNX model")]
     Load { model: String, problem: String },
     #[error("model {model}: its {port} has elements of type {element}, which isn't supported")]
-    Element { model: String, port: String, element: String },
+    Element {
+        model: String,
+        port: String,
+        element: String,
+    },
     #[error("model {model} takes {wanted} inputs but the node has {found}")]
-    InputCount { model: String, wanted: usize, found: usize },
-    #[error("model {model} takes {wanted} as input {port}, but got {found}; make the node before it give that shape")]
-    Input { model: String, port: String, wanted: String, found: String },
+    InputCount {
+        model: String,
+        wanted: usize,
+        found: usize,
+    },
+    #[error(
+        "model {model} takes {wanted} as input {port}, but got {found}; make the node before it give that shape"
+    )]
+    Input {
+        model: String,
+        port: String,
+        wanted: String,
+        found: String,
+    },
     #[error("model {model} failed: {problem}")]
     Run { model: String, problem: String },
 }
@@ -128,7 +165,11 @@ pub fn check_inputs(model: &str, io: &ModelIo, inputs: &[&Tensor]) -> Result<(),
             found: inputs.len(),
         });
     }
-    let wrong = io.inputs.iter().zip(inputs).find(|(port, tensor)| !port.takes(tensor));
+    let wrong = io
+        .inputs
+        .iter()
+        .zip(inputs)
+        .find(|(port, tensor)| !port.takes(tensor));
     wrong.map_or(Ok(()), |(port, tensor)| {
         Err(BackendError::Input {
             model: model.to_owned(),

@@ -44,7 +44,10 @@ pub struct RealClock {
 impl RealClock {
     pub fn new() -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), start_nanos: i64::try_from(since_1970.as_nanos()).unwrap_or(0) }
+        Self {
+            start: Instant::now(),
+            start_nanos: i64::try_from(since_1970.as_nanos()).unwrap_or(0),
+        }
     }
 }
 
@@ -60,7 +63,9 @@ impl Clock for RealClock {
     }
 
     fn wait_for(&self, at: i64) -> Wait {
-        Wait::Sleep(Duration::from_nanos(u64::try_from(at - self.nanos()).unwrap_or(0)))
+        Wait::Sleep(Duration::from_nanos(
+            u64::try_from(at - self.nanos()).unwrap_or(0),
+        ))
     }
 }
 
@@ -90,13 +95,19 @@ impl VirtualClock {
     }
 
     fn new(start_micros: i64, by_hand: bool) -> Self {
-        Self { nanos: AtomicI64::new(start_micros * 1_000), by_hand, changed: Mutex::default() }
+        Self {
+            nanos: AtomicI64::new(start_micros * 1_000),
+            by_hand,
+            changed: Mutex::default(),
+        }
     }
 }
 
 impl std::fmt::Debug for VirtualClock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VirtualClock").field("nanos", &self.nanos).finish_non_exhaustive()
+        f.debug_struct("VirtualClock")
+            .field("nanos", &self.nanos)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,6 +125,9 @@ impl Clock for VirtualClock {
     }
 
     fn on_change(&self, changed: Box<dyn Fn() + Send + Sync>) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(changed);
+        self.changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(changed);
     }
 }

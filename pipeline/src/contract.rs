@@ -76,7 +76,12 @@ impl Port {
     }
 
     fn new(tag: &'static str, carries: PortType) -> Self {
-        Self { tag, carries, arity: Arity::One, doc: "" }
+        Self {
+            tag,
+            carries,
+            arity: Arity::One,
+            doc: "",
+        }
     }
 }
 

@@ -47,9 +47,20 @@ impl Frame {
         let wanted = width.saturating_mul(height).saturating_mul(format.channels());
         let found = data.len();
         if wanted == found {
-            Ok(Self { width, height, format, data })
+            Ok(Self {
+                width,
+                height,
+                format,
+                data,
+            })
         } else {
-            Err(FrameError { width, height, format, wanted, found })
+            Err(FrameError {
+                width,
+                height,
+                format,
+                wanted,
+                found,
+            })
         }
     }
 

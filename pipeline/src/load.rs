@@ -25,19 +25,35 @@ pub struct LoadedGraph {
 pub fn load(text: &str) -> Result<LoadedGraph, Vec<GraphError>> {
     let whole: Value = parse(text)?;
     if whole.get("spec").is_some() || whole.get("kind").is_some() {
-        let kind = whole.get("kind").and_then(Value::as_str).unwrap_or("EdgePipeline");
+        let kind = whole
+            .get("kind")
+            .and_then(Value::as_str)
+            .unwrap_or("EdgePipeline");
         if kind != "EdgePipeline" {
-            return Err(failed(None, format!("this is a {kind}; give an EdgePipeline or a graph with `nodes`")));
+            return Err(failed(
+                None,
+                format!("this is a {kind}; give an EdgePipeline or a graph with `nodes`"),
+            ));
         }
-        let lines = parse::<ResourceLines>(text).map(|lines| lines.spec.graph).unwrap_or_default();
+        let lines = parse::<ResourceLines>(text)
+            .map(|lines| lines.spec.graph)
+            .unwrap_or_default();
         let nodes = whole.pointer("/spec/graph/nodes");
         let resource: Resource = parse(text).map_err(|errors| locate(errors, nodes, &lines))?;
         let models = Some(resource.spec.models.into_keys().collect());
-        return Ok(LoadedGraph { graph: resource.spec.graph, models, lines: lines.by_name() });
+        return Ok(LoadedGraph {
+            graph: resource.spec.graph,
+            models,
+            lines: lines.by_name(),
+        });
     }
     let lines = parse::<GraphLines>(text).unwrap_or_default();
     let graph: GraphSpec = parse(text).map_err(|errors| locate(errors, whole.get("nodes"), &lines))?;
-    Ok(LoadedGraph { graph, models: None, lines: lines.by_name() })
+    Ok(LoadedGraph {
+        graph,
+        models: None,
+        lines: lines.by_name(),
+    })
 }
 
 /// Reads a graph and forgets where it came from.
@@ -53,7 +69,11 @@ impl LoadedGraph {
                 Some(models) => missing_side_packets(&graph, models.iter().map(String::as_str)),
                 None => Vec::new(),
             };
-            if missing.is_empty() { Ok(graph) } else { Err(missing) }
+            if missing.is_empty() {
+                Ok(graph)
+            } else {
+                Err(missing)
+            }
         });
         checked.map_err(|mut errors| {
             for error in &mut errors {
@@ -111,14 +131,27 @@ impl GraphLines {
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Vec<GraphError>> {
     serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map(|location| location.line());
-        failed(line, error.without_snippet().to_string())
+        let text = error.without_snippet().to_string();
+        // The line stands in front already.
+        let problem = text
+            .rfind(" at line ")
+            .and_then(|end| text.get(..end))
+            .unwrap_or(&text);
+        failed(line, problem.to_owned())
     })
 }
 
 /// The parser knows no place for a value that its own type refused: finds the node that holds it.
 fn locate(mut errors: Vec<GraphError>, nodes: Option<&Value>, lines: &GraphLines) -> Vec<GraphError> {
-    let nodes = nodes.and_then(Value::as_array).into_iter().flatten().zip(&lines.nodes);
-    let refused = nodes.filter(|(node, _)| NodeSpec::deserialize(*node).is_err()).map(|(_, line)| line).next();
+    let nodes = nodes
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .zip(&lines.nodes);
+    let refused = nodes
+        .filter(|(node, _)| NodeSpec::deserialize(*node).is_err())
+        .map(|(_, line)| line)
+        .next();
     if let (Some(error), Some(node)) = (errors.first_mut().filter(|error| error.line.is_none()), refused) {
         error.line = Some(node.referenced.line());
         error.node = Some(node.value.name.as_ref().unwrap_or(&node.value.calculator).clone());
@@ -127,7 +160,11 @@ fn locate(mut errors: Vec<GraphError>, nodes: Option<&Value>, lines: &GraphLines
 }
 
 fn failed(line: Option<u64>, problem: String) -> Vec<GraphError> {
-    vec![GraphError { line, node: None, problem: Problem::Text(problem) }]
+    vec![GraphError {
+        line,
+        node: None,
+        problem: Problem::Text(problem),
+    }]
 }
 
 #[cfg(test)]
@@ -154,8 +191,14 @@ mod tests {
     #[test]
     fn mistakes_carry_the_line() {
         let table = [
-            (BARE.replace("maxAge: 20ms", "maxAge: soon"), "line 3: node end: \"soon\" is not a duration"),
-            (BARE.replace("maxAge", "maxage"), "line 6: "),
+            (
+                BARE.replace("maxAge: 20ms", "maxAge: soon"),
+                "line 3: node end: \"soon\" is not a duration",
+            ),
+            (
+                BARE.replace("maxAge", "maxage"),
+                "line 3: unknown field `maxage`, expected one of name",
+            ),
             ("nodes: [".to_owned(), "line 1: "),
             ("kind: NasJob\nspec: {}\n".to_owned(), "this is a NasJob"),
             (String::new(), ""),

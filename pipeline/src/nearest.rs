@@ -30,7 +30,9 @@ fn distance(a: &str, b: &str) -> usize {
         let mut before = i + 1;
         for (j, right) in b.iter().enumerate() {
             let above = row.get(j + 1).copied().unwrap_or(0);
-            let here = (diagonal + usize::from(left != *right)).min(above + 1).min(before + 1);
+            let here = (diagonal + usize::from(left != *right))
+                .min(above + 1)
+                .min(before + 1);
             diagonal = above;
             if let Some(slot) = row.get_mut(j) {
                 *slot = before;
@@ -50,7 +52,12 @@ mod tests {
 
     #[test]
     fn counts_edits() {
-        for (a, b, edits) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("ab", "", 2)] {
+        for (a, b, edits) in [
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+            ("same", "same", 0),
+            ("ab", "", 2),
+        ] {
             assert_eq!(distance(a, b), edits, "{a} {b}");
         }
     }
@@ -59,7 +66,10 @@ mod tests {
     fn suggests_only_what_is_near() {
         let known = ["Inference", "ImageToTensor", "Classify"];
         assert_eq!(suggestion("Inferense", known.into_iter()), Some("Inference"));
-        assert_eq!(suggestion("imagetotensor", known.into_iter()), Some("ImageToTensor"));
+        assert_eq!(
+            suggestion("imagetotensor", known.into_iter()),
+            Some("ImageToTensor")
+        );
         assert_eq!(suggestion("Zebra", known.into_iter()), None);
     }
 }

@@ -41,11 +41,17 @@ pub enum NodeError {
     #[error(transparent)]
     Backend(#[from] BackendError),
     #[error("{path}: {source}", path = path.display())]
-    File { path: std::path::PathBuf, source: std::io::Error },
+    File {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
     #[error("option {option}: {problem}")]
     Option { option: &'static str, problem: String },
     #[error("side packet {port} is missing or no {wanted}")]
-    SidePacket { port: &'static str, wanted: &'static str },
+    SidePacket {
+        port: &'static str,
+        wanted: &'static str,
+    },
     #[error("{0}")]
     Failed(String),
 }
@@ -67,6 +73,8 @@ pub trait Calculator: Node + Sized + 'static {
     fn new(options: Self::Options) -> Self;
 }
 
+type Build = fn(&OptionMap) -> Result<Box<dyn Node>, Vec<OptionError>>;
+
 /// A calculator with its types taken away.
 #[derive(Clone, Copy)]
 pub struct NodeType {
@@ -74,7 +82,7 @@ pub struct NodeType {
     pub doc: &'static str,
     contract: fn(&OptionMap) -> Result<Contract, Vec<OptionError>>,
     reference: fn() -> Contract,
-    build: fn(&OptionMap) -> Result<Box<dyn Node>, Vec<OptionError>>,
+    build: Build,
     schema: fn() -> Schema,
 }
 

@@ -23,7 +23,10 @@ pub enum OptionError {
 
 impl OptionError {
     pub fn value(option: &str, problem: impl Into<String>) -> Self {
-        Self::Value { option: option.to_owned(), problem: problem.into() }
+        Self::Value {
+            option: option.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -45,7 +48,11 @@ fn parse<T: DeserializeOwned>(map: OptionMap) -> Result<T, serde_json::Error> {
 fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
     let schema = schemars::schema_for!(C::Options);
     let properties = schema.get("properties").and_then(Value::as_object);
-    let known: Vec<&str> = properties.into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+    let known: Vec<&str> = properties
+        .into_iter()
+        .flat_map(|map| map.keys())
+        .map(String::as_str)
+        .collect();
     let unknown = map.keys().filter(|key| !known.contains(&key.as_str()));
     unknown
         .map(|option| {
@@ -54,7 +61,10 @@ fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
                 None if known.is_empty() => format!("; {} has no options", C::NAME),
                 None => format!("; {} has {}", C::NAME, listed(known.iter().copied())),
             };
-            OptionError::Unknown { option: option.clone(), hint }
+            OptionError::Unknown {
+                option: option.clone(),
+                hint,
+            }
         })
         .collect()
 }
@@ -68,7 +78,9 @@ fn culprits<C: Calculator>(map: &OptionMap, error: &serde_json::Error) -> Vec<Op
     });
     let mut found: Vec<OptionError> = alone.collect();
     if found.is_empty() {
-        found.push(OptionError::Whole { problem: error.to_string() });
+        found.push(OptionError::Whole {
+            problem: error.to_string(),
+        });
     }
     found
 }

@@ -15,7 +15,10 @@ pub struct TypeInfo {
 
 impl TypeInfo {
     pub fn of<T: 'static>() -> Self {
-        Self { id: TypeId::of::<T>(), name: short_name(std::any::type_name::<T>()) }
+        Self {
+            id: TypeId::of::<T>(),
+            name: short_name(std::any::type_name::<T>()),
+        }
     }
 
     pub fn name(&self) -> &'static str {
@@ -45,7 +48,11 @@ impl fmt::Display for TypeInfo {
 
 /// Last segment of a plain type's path; what has parameters is left as it is.
 fn short_name(path: &'static str) -> &'static str {
-    if path.contains(['<', '(', '[', '&']) { path } else { path.rsplit("::").next().unwrap_or(path) }
+    if path.contains(['<', '(', '[', '&']) {
+        path
+    } else {
+        path.rsplit("::").next().unwrap_or(path)
+    }
 }
 
 /// Anything a packet can carry.
@@ -98,9 +105,16 @@ impl fmt::Debug for Payload {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     #[error("the packet at {timestamp} holds {found}, not {wanted}")]
-    Type { wanted: &'static str, found: &'static str, timestamp: Timestamp },
+    Type {
+        wanted: &'static str,
+        found: &'static str,
+        timestamp: Timestamp,
+    },
     #[error("no packet of type {wanted} at {timestamp}")]
-    Empty { wanted: &'static str, timestamp: Timestamp },
+    Empty {
+        wanted: &'static str,
+        timestamp: Timestamp,
+    },
 }
 
 /// A value at a time; without a value: the knowledge that there is none at that time.
@@ -112,15 +126,24 @@ pub struct Packet {
 
 impl Packet {
     pub fn new<T: Send + Sync + 'static>(value: T, timestamp: Timestamp) -> Self {
-        Self { timestamp, payload: Some(Payload::new(value)) }
+        Self {
+            timestamp,
+            payload: Some(Payload::new(value)),
+        }
     }
 
     pub fn from_payload(payload: Payload, timestamp: Timestamp) -> Self {
-        Self { timestamp, payload: Some(payload) }
+        Self {
+            timestamp,
+            payload: Some(payload),
+        }
     }
 
     pub const fn empty(timestamp: Timestamp) -> Self {
-        Self { timestamp, payload: None }
+        Self {
+            timestamp,
+            payload: None,
+        }
     }
 
     pub fn timestamp(&self) -> Timestamp {
@@ -137,30 +160,49 @@ impl Packet {
 
     /// The same value at another time.
     pub fn at(&self, timestamp: Timestamp) -> Self {
-        Self { timestamp, payload: self.payload.clone() }
+        Self {
+            timestamp,
+            payload: self.payload.clone(),
+        }
     }
 
     pub fn get<T: 'static>(&self) -> Result<&T, PacketError> {
         let payload = self.payload.as_ref().ok_or_else(|| self.empty_error::<T>())?;
-        payload.get().ok_or_else(|| self.type_error::<T>(payload.type_info()))
+        payload
+            .get()
+            .ok_or_else(|| self.type_error::<T>(payload.type_info()))
     }
 
     /// The value itself where this packet is its only holder, else the shared handle.
     pub fn into_value<T: Send + Sync + 'static>(self) -> Result<Result<T, Arc<T>>, PacketError> {
         let timestamp = self.timestamp;
-        let empty = PacketError::Empty { wanted: TypeInfo::of::<T>().name, timestamp };
+        let empty = PacketError::Empty {
+            wanted: TypeInfo::of::<T>().name,
+            timestamp,
+        };
         let payload = self.payload.ok_or(empty)?;
         let found = payload.type_info().name;
-        let wrong = PacketError::Type { wanted: TypeInfo::of::<T>().name, found, timestamp };
+        let wrong = PacketError::Type {
+            wanted: TypeInfo::of::<T>().name,
+            found,
+            timestamp,
+        };
         Ok(Arc::try_unwrap(payload.into_arc::<T>().ok_or(wrong)?))
     }
 
     fn empty_error<T: 'static>(&self) -> PacketError {
-        PacketError::Empty { wanted: TypeInfo::of::<T>().name, timestamp: self.timestamp }
+        PacketError::Empty {
+            wanted: TypeInfo::of::<T>().name,
+            timestamp: self.timestamp,
+        }
     }
 
     fn type_error<T: 'static>(&self, found: TypeInfo) -> PacketError {
-        PacketError::Type { wanted: TypeInfo::of::<T>().name, found: found.name, timestamp: self.timestamp }
+        PacketError::Type {
+            wanted: TypeInfo::of::<T>().name,
+            found: found.name,
+            timestamp: self.timestamp,
+        }
     }
 }
 

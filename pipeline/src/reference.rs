@@ -52,15 +52,25 @@ pub fn render(nodes: &[NodeReference]) -> String {
     for node in nodes {
         // Writing to a string can't fail.
         let _ = write!(text, "{}\n  {}\n", node.name, node.doc);
-        for (title, ports) in
-            [("inputs", &node.inputs), ("outputs", &node.outputs), ("sidePackets", &node.side_packets)]
-        {
+        for (title, ports) in [
+            ("inputs", &node.inputs),
+            ("outputs", &node.outputs),
+            ("sidePackets", &node.side_packets),
+        ] {
             for port in ports {
-                let _ = writeln!(text, "  {title:<12} {:<8} {:<22} {:<10} {}", port.tag, port.carries, port.count, port.doc);
+                let _ = writeln!(
+                    text,
+                    "  {title:<12} {:<8} {:<22} {:<10} {}",
+                    port.tag, port.carries, port.count, port.doc
+                );
             }
         }
         for option in &node.options {
-            let _ = writeln!(text, "  options      {:<8} {:<22} = {:<8} {}", option.name, option.kind, option.default, option.doc);
+            let _ = writeln!(
+                text,
+                "  options      {:<8} {:<22} = {:<8} {}",
+                option.name, option.kind, option.default, option.doc
+            );
         }
         text.push('\n');
     }
@@ -87,7 +97,12 @@ fn port_reference(port: &Port) -> PortReference {
         Arity::Any => "0 or more",
     };
     let tag = if port.tag.is_empty() { "-" } else { port.tag };
-    PortReference { tag, carries: port.carries.to_string(), count, doc: port.doc }
+    PortReference {
+        tag,
+        carries: port.carries.to_string(),
+        count,
+        doc: port.doc,
+    }
 }
 
 fn options(node: &NodeType) -> Vec<OptionReference> {
@@ -98,7 +113,11 @@ fn options(node: &NodeType) -> Vec<OptionReference> {
         name: name.clone(),
         kind: kind(property, &definitions),
         default: property.get("default").cloned().unwrap_or_default(),
-        doc: property.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " "),
+        doc: property
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .replace('\n', " "),
     };
     properties.into_iter().flatten().map(option).collect()
 }
@@ -108,7 +127,9 @@ fn kind(schema: &Value, definitions: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or_default();
-        return definitions.get(name).map_or(name.to_owned(), |definition| kind(definition, definitions));
+        return definitions
+            .get(name)
+            .map_or(name.to_owned(), |definition| kind(definition, definitions));
     }
     if let Some(Value::Array(choices)) = schema.get("oneOf").or_else(|| schema.get("anyOf")) {
         let kinds: Vec<String> = choices.iter().map(|choice| kind(choice, definitions)).collect();
@@ -119,12 +140,20 @@ fn kind(schema: &Value, definitions: &Value) -> String {
     }
     match schema.get("type") {
         Some(Value::String(kind_name)) if kind_name == "array" => {
-            format!("list of {}", schema.get("items").map_or("anything".to_owned(), |items| kind(items, definitions)))
+            format!(
+                "list of {}",
+                schema
+                    .get("items")
+                    .map_or("anything".to_owned(), |items| kind(items, definitions))
+            )
         }
         Some(Value::String(name)) => name.clone(),
-        Some(Value::Array(names)) => {
-            names.iter().map(text).filter(|name| name != "null").collect::<Vec<_>>().join(" or ")
-        }
+        Some(Value::Array(names)) => names
+            .iter()
+            .map(text)
+            .filter(|name| name != "null")
+            .collect::<Vec<_>>()
+            .join(" or "),
         _ => "anything".to_owned(),
     }
 }
@@ -138,10 +167,20 @@ mod tests {
         let nodes = reference(&Registry::standard());
         assert!(nodes.len() >= 9);
         for node in &nodes {
-            assert!(!node.doc.is_empty() && node.inputs.len() + node.outputs.len() > 0, "{}", node.name);
+            assert!(
+                !node.doc.is_empty() && node.inputs.len() + node.outputs.len() > 0,
+                "{}",
+                node.name
+            );
         }
         let text = render(&nodes);
-        for part in ["ImageToTensor", "MODEL", "gray or rgb", "number or list of object", "Frame"] {
+        for part in [
+            "ImageToTensor",
+            "MODEL",
+            "gray or rgb",
+            "number or list of object",
+            "Frame",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }

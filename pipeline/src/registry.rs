@@ -33,7 +33,9 @@ impl Registry {
     }
 
     pub(crate) fn nearest(&self, calculator: &str) -> Option<&'static str> {
-        suggestion(calculator, self.0.keys().copied()).and_then(|name| self.0.get(name)).map(|node| node.name)
+        suggestion(calculator, self.0.keys().copied())
+            .and_then(|name| self.0.get(name))
+            .map(|node| node.name)
     }
 }
 

@@ -21,8 +21,18 @@ pub struct Report {
 
 impl Report {
     pub fn new(stats: GraphStats) -> Self {
-        let GraphStats { elapsed_seconds, nodes, sources } = stats;
-        Self { elapsed_seconds, process_cpu_seconds: cpu_seconds(), rss_mib: rss_mib(), nodes, sources }
+        let GraphStats {
+            elapsed_seconds,
+            nodes,
+            sources,
+        } = stats;
+        Self {
+            elapsed_seconds,
+            process_cpu_seconds: cpu_seconds(),
+            rss_mib: rss_mib(),
+            nodes,
+            sources,
+        }
     }
 
     pub fn to_json(&self) -> String {
@@ -38,7 +48,11 @@ pub fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The second field is the program's name in brackets and may hold anything.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     ticks as f64 / TICKS_PER_SECOND
 }
 
@@ -58,8 +72,14 @@ mod tests {
     fn is_written_as_documented() {
         let stats = GraphStats {
             elapsed_seconds: 2.0,
-            nodes: vec![NodeStats { name: "dish".to_owned(), ..NodeStats::default() }],
-            sources: vec![SourceStats { name: "camera".to_owned(), ..SourceStats::default() }],
+            nodes: vec![NodeStats {
+                name: "dish".to_owned(),
+                ..NodeStats::default()
+            }],
+            sources: vec![SourceStats {
+                name: "camera".to_owned(),
+                ..SourceStats::default()
+            }],
         };
         let json: serde_json::Value = serde_json::from_str(&Report::new(stats).to_json()).unwrap();
         assert_eq!(json["elapsedSeconds"], 2.0);

@@ -2,8 +2,12 @@
 
 pub(crate) mod cell;
 pub(crate) mod context;
+pub(crate) mod deliver;
+mod end;
 pub(crate) mod engine;
+mod error;
 pub(crate) mod inbox;
+mod measure;
 pub(crate) mod meter;
 pub(crate) mod pool;
 pub(crate) mod ready;
@@ -11,7 +15,6 @@ pub(crate) mod shard;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,10 +26,9 @@ use crate::packet::{Packet, SidePacket};
 use crate::run::cell::Cell;
 use crate::run::context::{Ports, Services, SharedSink};
 use crate::run::engine::Engine;
-use crate::run::meter::drops;
+pub use crate::run::error::{FeedError, RunError, StartError};
 use crate::run::pool::Pool;
 use crate::sink::{NoSink, SinkPort};
-use crate::stats::{Drops, GraphStats, NodeStats, SourceStats};
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::{PlannedNode, ValidatedGraph};
@@ -46,9 +48,19 @@ pub struct Inputs {
 
 impl std::fmt::Debug for Inputs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { side_packets, sink: _, clock, backend, observer: _, threads } = self;
+        let Self {
+            side_packets,
+            sink: _,
+            clock,
+            backend,
+            observer: _,
+            threads,
+        } = self;
         let mut fields = f.debug_struct("Inputs");
-        fields.field("side_packets", side_packets).field("clock", clock).field("backend", backend);
+        fields
+            .field("side_packets", side_packets)
+            .field("clock", clock)
+            .field("backend", backend);
         fields.field("threads", threads).finish_non_exhaustive()
     }
 }
@@ -99,45 +111,6 @@ impl RunStatus {
     }
 }
 
-/// Why a run ended early.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RunError {
-    #[error("node {node}: {call} failed: {problem}")]
-    Node { node: String, call: &'static str, problem: String },
-    #[error("the run was cancelled")]
-    Cancelled,
-    #[error("nothing can run any more: node {node} waits for stream {stream}")]
-    Stalled { node: String, stream: String },
-}
-
-/// Why a graph didn't start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("side packet {name} is missing: node {node} needs it as {port} ({wanted})")]
-    MissingSidePacket { name: String, node: String, port: String, wanted: String },
-    #[error("side packet {name} is a {found}, but node {node} needs {wanted} as {port}")]
-    SidePacketType { name: String, node: String, port: String, wanted: String, found: &'static str },
-    #[error("node {node}: {problem}")]
-    Options { node: String, problem: OptionError },
-    #[error("no thread for the graph: {0}")]
-    Thread(#[from] io::Error),
-}
-
-/// Why a packet wasn't taken from outside.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FeedError {
-    #[error("the graph has no input stream {0}")]
-    Unknown(String),
-    #[error("input stream {0} is full")]
-    Full(String),
-    #[error("input stream {0} is closed")]
-    Closed(String),
-    #[error("input stream {stream}: {timestamp} is below the stream's bound {bound}")]
-    Late { stream: String, timestamp: Timestamp, bound: Timestamp },
-    #[error("the run is over")]
-    Over,
-}
-
 /// A started graph. Dropping it cancels the run.
 pub struct RunningGraph {
     engine: Arc<Engine>,
@@ -148,7 +121,9 @@ pub struct RunningGraph {
 
 impl std::fmt::Debug for RunningGraph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunningGraph").field("status", &self.status()).finish_non_exhaustive()
+        f.debug_struct("RunningGraph")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,9 +132,16 @@ impl ValidatedGraph {
     pub fn start(&self, inputs: Inputs) -> Result<RunningGraph, StartError> {
         let plan = Arc::clone(&self.0);
         self.check_side_packets(&inputs.side_packets)?;
-        let cells = plan.nodes.iter().map(|node| cell(node, &inputs.side_packets, plan.queue_limit));
+        let cells = plan
+            .nodes
+            .iter()
+            .map(|node| cell(node, &inputs.side_packets, plan.queue_limit));
         let cells = cells.collect::<Result<Vec<Cell>, StartError>>()?;
-        let workers = inputs.threads.or(plan.threads).unwrap_or_else(|| default_threads(cells.len())).max(1);
+        let workers = inputs
+            .threads
+            .or(plan.threads)
+            .unwrap_or_else(|| default_threads(cells.len()))
+            .max(1);
         let started = inputs.clock.nanos();
         let services = Services {
             pool: Pool::new(Arc::clone(&inputs.clock), cells.len(), workers),
@@ -190,13 +172,30 @@ impl ValidatedGraph {
 
     fn check_side_packets(&self, given: &BTreeMap<String, SidePacket>) -> Result<(), StartError> {
         for required in self.required_side_packets() {
-            let (name, node, port) = (required.name.clone(), required.node.clone(), required.port.to_owned());
+            let (name, node, port) = (
+                required.name.clone(),
+                required.node.clone(),
+                required.port.to_owned(),
+            );
             let wanted = required.carries.to_string();
             match given.get(&required.name).map(SidePacket::type_info) {
-                None => return Err(StartError::MissingSidePacket { name, node, port, wanted }),
+                None => {
+                    return Err(StartError::MissingSidePacket {
+                        name,
+                        node,
+                        port,
+                        wanted,
+                    });
+                }
                 Some(found) if !required.takes(found) => {
                     let found = found.name();
-                    return Err(StartError::SidePacketType { name, node, port, wanted, found });
+                    return Err(StartError::SidePacketType {
+                        name,
+                        node,
+                        port,
+                        wanted,
+                        found,
+                    });
                 }
                 Some(_) => {}
             }
@@ -223,7 +222,10 @@ impl RunningGraph {
     /// Waits until the run is over.
     pub fn wait(&self) -> Result<(), RunError> {
         let outcome = lock(&self.engine.outcome);
-        let over = self.engine.changed.wait_while(outcome, |outcome| !outcome.status.is_over());
+        let over = self
+            .engine
+            .changed
+            .wait_while(outcome, |outcome| !outcome.status.is_over());
         let result = over.unwrap_or_else(PoisonError::into_inner).error.clone();
         for thread in lock(&self.threads).drain(..) {
             // A worker catches what nodes throw; there is nothing to learn from it here.
@@ -235,17 +237,21 @@ impl RunningGraph {
     /// Waits for the end at most this long; none when the run goes on, a node being stuck for instance.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<(), RunError>> {
         let outcome = lock(&self.engine.outcome);
-        let waited = self.engine.changed.wait_timeout_while(outcome, limit, |outcome| !outcome.status.is_over());
+        let waited = self
+            .engine
+            .changed
+            .wait_timeout_while(outcome, limit, |outcome| !outcome.status.is_over());
         let (outcome, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        outcome.status.is_over().then(|| outcome.error.clone().map_or(Ok(()), Err))
+        outcome
+            .status
+            .is_over()
+            .then(|| outcome.error.clone().map_or(Ok(()), Err))
     }
 
     /// Waits until all nodes are open (or the run is over) and says how it went; none when the time is up.
     pub fn wait_open(&self, limit: Duration) -> Option<RunStatus> {
         let outcome = lock(&self.engine.outcome);
-        let opening = |outcome: &mut engine::Outcome| {
-            outcome.status == RunStatus::Opening
-        };
+        let opening = |outcome: &mut engine::Outcome| outcome.status == RunStatus::Opening;
         let waited = self.engine.changed.wait_timeout_while(outcome, limit, opening);
         let (outcome, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (outcome.status != RunStatus::Opening).then(|| outcome.status.clone())
@@ -264,7 +270,8 @@ impl RunningGraph {
         let index = self.feed_index(stream)?;
         let throttle = self.engine.plan.sources + index;
         if let Some(feed) = self.engine.feeds.get(index) {
-            let full = |(): &mut ()| self.engine.is_throttled(throttle) && !self.engine.services.pool.is_halted();
+            let full =
+                |(): &mut ()| self.engine.is_throttled(throttle) && !self.engine.services.pool.is_halted();
             drop(feed.room.wait_while(lock(&feed.door), full));
         }
         self.try_feed(stream, packet)
@@ -280,12 +287,20 @@ impl RunningGraph {
             return Err(FeedError::Full(stream.to_owned()));
         }
         let timestamp = packet.timestamp();
-        let bound = self.engine.feeds.get(index).map_or(Timestamp::DONE, |feed| lock(&feed.shard).bound());
+        let bound = self
+            .engine
+            .feeds
+            .get(index)
+            .map_or(Timestamp::DONE, |feed| lock(&feed.shard).bound());
         if bound == Timestamp::DONE {
             return Err(FeedError::Closed(stream.to_owned()));
         }
         if timestamp < bound || !timestamp.is_allowed_in_stream() {
-            return Err(FeedError::Late { stream: stream.to_owned(), timestamp, bound });
+            return Err(FeedError::Late {
+                stream: stream.to_owned(),
+                timestamp,
+                bound,
+            });
         }
         self.engine.feed(index, Some(packet), Timestamp::PRE_STREAM);
         Ok(())
@@ -307,61 +322,14 @@ impl RunningGraph {
         }
     }
 
-    /// Everything since the start.
-    pub fn stats(&self) -> GraphStats {
-        self.collect(self.started, |cell, dropped| (lock(&cell.meter).total(), dropped))
-    }
-
-    /// Everything since the last call of this. For one reader: whoever calls it takes the window away.
-    pub fn take_window(&self) -> GraphStats {
-        let now = self.engine.services.pool.clock().nanos();
-        let since = std::mem::replace(&mut *lock(&self.window_started), now);
-        self.collect(since, |cell, dropped| lock(&cell.meter).take_window(dropped))
-    }
-
     fn feed_index(&self, stream: &str) -> Result<usize, FeedError> {
-        let found = self.engine.plan.inputs.iter().position(|input| input.stream == stream);
+        let found = self
+            .engine
+            .plan
+            .inputs
+            .iter()
+            .position(|input| input.stream == stream);
         found.ok_or_else(|| FeedError::Unknown(stream.to_owned()))
-    }
-
-    fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (meter::Tally, Drops)) -> GraphStats {
-        let seconds = (self.engine.services.pool.clock().nanos() - since) as f64 / 1e9;
-        let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-        let mut stats = GraphStats { elapsed_seconds: seconds, ..GraphStats::default() };
-        for (index, (cell, planned)) in self.engine.cells.iter().zip(&self.engine.plan.nodes).enumerate() {
-            let (dropped, queued) = {
-                let inbox = lock(&cell.inbox);
-                (drops(&inbox.dropped), inbox.queued())
-            };
-            let (tally, drops) = read(cell, dropped);
-            let (name, calculator) = (planned.name.clone(), planned.kind.name.to_owned());
-            if index < self.engine.plan.sources {
-                stats.sources.push(SourceStats {
-                    name,
-                    calculator,
-                    produced: tally.produced,
-                    fps: per_second(tally.produced),
-                    lateness_ms: tally.lateness_ms(),
-                    process_ms: tally.process_ms(),
-                    drops,
-                    errors: tally.errors,
-                });
-            } else {
-                stats.nodes.push(NodeStats {
-                    name,
-                    calculator,
-                    processed: tally.processed,
-                    fps: per_second(tally.processed),
-                    process_ms: tally.process_ms(),
-                    start_age_ms: tally.start_age_ms(),
-                    end_age_ms: tally.end_age_ms(),
-                    drops,
-                    queued,
-                    errors: tally.errors,
-                });
-            }
-        }
-        stats
     }
 }
 
@@ -378,15 +346,27 @@ fn cell(
     given: &BTreeMap<String, SidePacket>,
     limit: usize,
 ) -> Result<Cell, StartError> {
-    let node = planned.kind.build(&planned.options).map_err(|errors| StartError::Options {
-        node: planned.name.clone(),
-        problem: errors.into_iter().next().unwrap_or(OptionError::Whole { problem: "unusable".to_owned() }),
-    })?;
-    let side = planned.side.iter().filter_map(|(tag, name)| Some((*tag, given.get(name)?.clone())));
+    let node = planned
+        .kind
+        .build(&planned.options)
+        .map_err(|errors| StartError::Options {
+            node: planned.name.clone(),
+            problem: errors.into_iter().next().unwrap_or(OptionError::Whole {
+                problem: "unusable".to_owned(),
+            }),
+        })?;
+    let side = planned
+        .side
+        .iter()
+        .filter_map(|(tag, name)| Some((*tag, given.get(name)?.clone())));
     let ports = Ports {
         node: planned.name.clone(),
         inputs: planned.inputs.iter().map(|port| (port.tag, port.index)).collect(),
-        outputs: planned.outputs.iter().map(|port| (port.tag, port.index)).collect(),
+        outputs: planned
+            .outputs
+            .iter()
+            .map(|port| (port.tag, port.index))
+            .collect(),
         side: side.collect(),
     };
     Ok(Cell::new(planned, ports, node, limit))

@@ -126,7 +126,11 @@ pub struct GraphStats {
 
 impl GraphStats {
     pub fn drops(&self) -> Drops {
-        let all = self.nodes.iter().map(|node| &node.drops).chain(self.sources.iter().map(|source| &source.drops));
+        let all = self
+            .nodes
+            .iter()
+            .map(|node| &node.drops)
+            .chain(self.sources.iter().map(|source| &source.drops));
         all.fold(Drops::default(), |mut sum, drops| {
             sum.add(drops);
             sum

@@ -116,7 +116,11 @@ impl Tensor {
     pub fn new(shape: Vec<usize>, data: TensorData) -> Result<Self, TensorError> {
         let wanted = element_count(&shape);
         let found = data.len();
-        if wanted == found { Ok(Self { shape, data }) } else { Err(TensorError { shape, wanted, found }) }
+        if wanted == found {
+            Ok(Self { shape, data })
+        } else {
+            Err(TensorError { shape, wanted, found })
+        }
     }
 
     pub fn f32(shape: Vec<usize>, data: Vec<f32>) -> Result<Self, TensorError> {
@@ -172,7 +176,11 @@ impl Tensor {
 /// `1×3×96×96`, as error messages write shapes.
 pub fn shape_text(shape: &[usize]) -> String {
     let sides: Vec<String> = shape.iter().map(usize::to_string).collect();
-    if sides.is_empty() { "scalar".to_owned() } else { sides.join("×") }
+    if sides.is_empty() {
+        "scalar".to_owned()
+    } else {
+        sides.join("×")
+    }
 }
 
 fn element_count(shape: &[usize]) -> usize {

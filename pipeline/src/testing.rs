@@ -42,7 +42,10 @@ impl Recorder {
     }
 
     pub(crate) fn stream(&self, name: &str) -> String {
-        lock(&self.0).get(name).map(|seen| seen.join(" ")).unwrap_or_default()
+        lock(&self.0)
+            .get(name)
+            .map(|seen| seen.join(" "))
+            .unwrap_or_default()
     }
 }
 
@@ -136,11 +139,16 @@ impl Calculator for Keep {
     type Options = KeepOptions;
 
     fn contract(_options: &KeepOptions) -> Contract {
-        Contract::default().input(Port::any("")).output(Port::same_as("", ""))
+        Contract::default()
+            .input(Port::any(""))
+            .output(Port::same_as("", ""))
     }
 
     fn new(options: KeepOptions) -> Self {
-        Self { every: options.every.max(1), seen: 0 }
+        Self {
+            every: options.every.max(1),
+            seen: 0,
+        }
     }
 }
 
@@ -216,7 +224,9 @@ impl Calculator for Fault {
     type Options = FaultOptions;
 
     fn contract(_options: &FaultOptions) -> Contract {
-        Contract::default().input(Port::any("")).output(Port::same_as("", ""))
+        Contract::default()
+            .input(Port::any(""))
+            .output(Port::same_as("", ""))
     }
 
     fn new(options: FaultOptions) -> Self {
@@ -226,7 +236,11 @@ impl Calculator for Fault {
 
 impl Node for Fault {
     fn open(&mut self, _ctx: &mut Context<'_>) -> Result<(), NodeError> {
-        if self.options.kind == "open" { Err(NodeError::Failed("no device".to_owned())) } else { Ok(()) }
+        if self.options.kind == "open" {
+            Err(NodeError::Failed("no device".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {

@@ -17,7 +17,9 @@ pub struct Timestamp(i64);
 pub enum TimestampError {
     #[error("{micros} µs is reserved for a special timestamp; use a number of smaller size")]
     Reserved { micros: i64 },
-    #[error("`{0}` is neither microseconds nor a special timestamp (Unset, Unstarted, PreStream, Min, Max, PostStream, OneOverPostStream, Done)")]
+    #[error(
+        "`{0}` is neither microseconds nor a special timestamp (Unset, Unstarted, PreStream, Min, Max, PostStream, OneOverPostStream, Done)"
+    )]
     Unknown(String),
 }
 
@@ -49,7 +51,11 @@ impl Timestamp {
 
     pub const fn from_micros(micros: i64) -> Result<Self, TimestampError> {
         let timestamp = Self(micros);
-        if timestamp.is_special() { Err(TimestampError::Reserved { micros }) } else { Ok(timestamp) }
+        if timestamp.is_special() {
+            Err(TimestampError::Reserved { micros })
+        } else {
+            Ok(timestamp)
+        }
     }
 
     /// A clock's reading: what lies outside the range is moved to its end.
@@ -97,7 +103,8 @@ impl Timestamp {
 
     /// Moves a time of the range, staying in the range; special values have no neighbours and give none.
     pub fn shifted(self, micros: i64) -> Option<Self> {
-        self.is_range_value().then(|| Self::clamped(self.0.saturating_add(micros)))
+        self.is_range_value()
+            .then(|| Self::clamped(self.0.saturating_add(micros)))
     }
 
     /// Microseconds from `earlier` to this, when both are times of the range.
@@ -122,7 +129,10 @@ impl FromStr for Timestamp {
         if let Some((special, _)) = NAMES.iter().find(|(_, name)| *name == text) {
             return Ok(*special);
         }
-        Self::from_micros(text.parse().map_err(|_| TimestampError::Unknown(text.to_owned()))?)
+        Self::from_micros(
+            text.parse()
+                .map_err(|_| TimestampError::Unknown(text.to_owned()))?,
+        )
     }
 }
 
@@ -137,7 +147,11 @@ mod tests {
     #[test]
     fn next_allowed() {
         for special in [Timestamp::PRE_STREAM, Timestamp::MAX, Timestamp::POST_STREAM] {
-            assert_eq!(special.next_allowed_in_stream(), Timestamp::ONE_OVER_POST_STREAM, "{special}");
+            assert_eq!(
+                special.next_allowed_in_stream(),
+                Timestamp::ONE_OVER_POST_STREAM,
+                "{special}"
+            );
         }
         for special in [Timestamp::UNSET, Timestamp::UNSTARTED] {
             assert_eq!(special.next_allowed_in_stream(), Timestamp::MIN, "{special}");
@@ -147,8 +161,17 @@ mod tests {
 
     #[test]
     fn previous_allowed() {
-        for special in [Timestamp::UNSET, Timestamp::PRE_STREAM, Timestamp::MIN, Timestamp::POST_STREAM] {
-            assert_eq!(special.previous_allowed_in_stream(), Timestamp::UNSTARTED, "{special}");
+        for special in [
+            Timestamp::UNSET,
+            Timestamp::PRE_STREAM,
+            Timestamp::MIN,
+            Timestamp::POST_STREAM,
+        ] {
+            assert_eq!(
+                special.previous_allowed_in_stream(),
+                Timestamp::UNSTARTED,
+                "{special}"
+            );
         }
         for special in [Timestamp::ONE_OVER_POST_STREAM, Timestamp::DONE] {
             assert_eq!(special.previous_allowed_in_stream(), Timestamp::MAX, "{special}");
@@ -184,14 +207,28 @@ mod tests {
             (T::DONE, false, false, true),
         ];
         for (timestamp, range, allowed, special) in table {
-            let seen = (timestamp.is_range_value(), timestamp.is_allowed_in_stream(), timestamp.is_special());
+            let seen = (
+                timestamp.is_range_value(),
+                timestamp.is_allowed_in_stream(),
+                timestamp.is_special(),
+            );
             assert_eq!(seen, (range, allowed, special), "{timestamp}");
         }
     }
 
     #[test]
     fn text_goes_both_ways() {
-        for text in ["Unset", "PreStream", "Min", "-5", "0", "1700000000000000", "Max", "PostStream", "Done"] {
+        for text in [
+            "Unset",
+            "PreStream",
+            "Min",
+            "-5",
+            "0",
+            "1700000000000000",
+            "Max",
+            "PostStream",
+            "Done",
+        ] {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), text);
         }
         for text in ["", "never", "1.5", "9223372036854775807"] {

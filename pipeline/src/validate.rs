@@ -55,21 +55,24 @@ pub fn validate(spec: &GraphSpec, registry: &Registry) -> Result<ValidatedGraph,
     }
     let limit = spec.max_queue_size.unwrap_or(QUEUE_LIMIT) as usize;
     let threads = spec.num_threads.map(|threads| threads as usize);
-    match streams::plan(spec, drafts, &order, limit, threads) {
-        Ok(plan) => Ok(ValidatedGraph(Arc::new(plan))),
-        Err(error) => Err(vec![error]),
-    }
+    Ok(ValidatedGraph(Arc::new(streams::plan(
+        spec, drafts, &order, limit, threads,
+    ))))
 }
 
 /// The mistakes in a graph's side packets, given the names that will be there: of an EdgePipeline, its models.
 pub fn missing_side_packets<'a>(
     graph: &ValidatedGraph,
-    given: impl Iterator<Item = &'a str> + Clone,
+    given: impl Iterator<Item = &'a str>,
 ) -> Vec<GraphError> {
-    let missing = graph.required_side_packets().iter().filter(|side| !given.clone().any(|name| name == side.name));
+    let given: Vec<&str> = given.collect();
+    let missing = graph
+        .required_side_packets()
+        .iter()
+        .filter(|side| !given.contains(&side.name.as_str()));
     missing
         .map(|side| {
-            let hint = suggestion(&side.name, given.clone());
+            let hint = suggestion(&side.name, given.iter().copied());
             let hint = hint.map_or(String::new(), |name| format!("; did you mean {name}?"));
             let (name, port) = (side.name.clone(), side.port.to_owned());
             GraphError::node(&side.node, Problem::MissingSidePacket { name, port, hint })
@@ -83,10 +86,18 @@ fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
         problems.push(Problem::Empty);
     }
     if let Some(value) = spec.max_queue_size.filter(|size| !(1..=10_000).contains(size)) {
-        problems.push(Problem::Range { field: "maxQueueSize", value, limits: "1 to 10000" });
+        problems.push(Problem::Range {
+            field: "maxQueueSize",
+            value,
+            limits: "1 to 10000",
+        });
     }
     if let Some(value) = spec.num_threads.filter(|threads| !(1..=64).contains(threads)) {
-        problems.push(Problem::Range { field: "numThreads", value, limits: "1 to 64" });
+        problems.push(Problem::Range {
+            field: "numThreads",
+            value,
+            limits: "1 to 64",
+        });
     }
     for streams in [&spec.input_streams, &spec.output_streams] {
         for (index, stream) in streams.iter().enumerate() {
@@ -112,7 +123,10 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
         .iter()
         .map(|node| match &node.name {
             Some(name) => name.clone(),
-            None if unnamed.get(node.calculator.as_str()).is_some_and(|count| *count > 1) => {
+            None if unnamed
+                .get(node.calculator.as_str())
+                .is_some_and(|count| *count > 1) =>
+            {
                 let number = numbered.entry(&node.calculator).or_default();
                 *number += 1;
                 format!("{}_{number}", node.calculator)
@@ -136,7 +150,9 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
 fn is_node_name(text: &str) -> bool {
     text.len() <= 63
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<GraphError>) -> Draft {
@@ -165,13 +181,28 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
             }
         },
     };
-    let draft = Draft { name, spec: spec.clone(), inputs, outputs, kind };
+    let draft = Draft {
+        name,
+        spec: spec.clone(),
+        inputs,
+        outputs,
+        kind,
+    };
     if draft.is_source() {
         let freshness = (spec.freshness != Freshness::All).then_some("freshness");
         let max_age = spec.max_age.map(|_| "maxAge");
-        problems.extend([freshness, max_age].into_iter().flatten().map(|field| Problem::SourceField { field }));
+        problems.extend(
+            [freshness, max_age]
+                .into_iter()
+                .flatten()
+                .map(|field| Problem::SourceField { field }),
+        );
     }
-    errors.extend(problems.into_iter().map(|problem| GraphError::node(&draft.name, problem)));
+    errors.extend(
+        problems
+            .into_iter()
+            .map(|problem| GraphError::node(&draft.name, problem)),
+    );
     draft
 }
 
@@ -180,7 +211,10 @@ fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {
         || format!("; known are {}", listed(registry.iter().map(|node| node.name))),
         |name| format!("; did you mean {name}?"),
     );
-    Problem::UnknownCalculator { calculator: calculator.to_owned(), hint }
+    Problem::UnknownCalculator {
+        calculator: calculator.to_owned(),
+        hint,
+    }
 }
 
 fn side_packets(calculator: &str, spec: &NodeSpec, contract: &Contract) -> Vec<Problem> {
@@ -188,21 +222,39 @@ fn side_packets(calculator: &str, spec: &NodeSpec, contract: &Contract) -> Vec<P
     let mut entries = Vec::new();
     for (tag, name) in &spec.side_packets {
         if !is_tag(tag) {
-            problems.push(Problem::Syntax { side: Side::SidePacket, text: tag.clone(), why: "the port isn't one" });
+            problems.push(Problem::Syntax {
+                side: Side::SidePacket,
+                text: tag.clone(),
+                why: "the port isn't one",
+            });
             continue;
         }
         if !is_side_packet_name(name) {
-            problems.push(Problem::SidePacketName { port: tag.clone(), name: name.clone() });
+            problems.push(Problem::SidePacketName {
+                port: tag.clone(),
+                name: name.clone(),
+            });
         }
-        entries.push(Entry { tag: tag.clone(), index: 0, stream: name.clone() });
+        entries.push(Entry {
+            tag: tag.clone(),
+            index: 0,
+            stream: name.clone(),
+        });
     }
-    problems.extend(check(calculator, Side::SidePacket, &entries, &contract.side_inputs));
+    problems.extend(check(
+        calculator,
+        Side::SidePacket,
+        &entries,
+        &contract.side_inputs,
+    ));
     problems
 }
 
 fn is_side_packet_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

@@ -36,7 +36,10 @@ impl OrtBackend {
         if let Some(backend) = &*loaded {
             return backend.clone().if_from(&path);
         }
-        let bad = |problem: String| BackendError::BadLibrary { path: path.clone(), problem };
+        let bad = |problem: String| BackendError::BadLibrary {
+            path: path.clone(),
+            problem,
+        };
         let builder = ort::init_from(&path).map_err(|error| bad(error.to_string()))?;
         let environment = builder.with_name("haizen").with_telemetry(false).build();
         let environment = environment.map_err(|error| bad(error.to_string()))?;
@@ -47,8 +50,14 @@ impl OrtBackend {
         if self.path == path {
             return Ok(self);
         }
-        let problem = format!("this process already uses {}; restart it to change", self.path.display());
-        Err(BackendError::BadLibrary { path: path.to_owned(), problem })
+        let problem = format!(
+            "this process already uses {}; restart it to change",
+            self.path.display()
+        );
+        Err(BackendError::BadLibrary {
+            path: path.to_owned(),
+            problem,
+        })
     }
 }
 
@@ -64,13 +73,30 @@ impl Backend for OrtBackend {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>, BackendError> {
-        let failed = |problem: String| BackendError::Load { model: model.name.clone(), problem };
+        let failed = |problem: String| BackendError::Load {
+            model: model.name.clone(),
+            problem,
+        };
         let builder = OrtSession::builder(&self.environment).map_err(|error| failed(error.to_string()))?;
-        let builder = builder.with_intra_threads(model.threads).map_err(|error| failed(error.to_string()))?;
-        let mut builder = builder.with_inter_threads(1).map_err(|error| failed(error.to_string()))?;
-        let session = builder.commit_from_memory(&model.bytes).map_err(|error| failed(error.to_string()))?;
-        let io = ModelIo { inputs: ports(model, session.inputs())?, outputs: ports(model, session.outputs())? };
-        Ok(Box::new(Loaded { session, io, model: model.name.clone(), threads: model.threads }))
+        let builder = builder
+            .with_intra_threads(model.threads)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut builder = builder
+            .with_inter_threads(1)
+            .map_err(|error| failed(error.to_string()))?;
+        let session = builder
+            .commit_from_memory(&model.bytes)
+            .map_err(|error| failed(error.to_string()))?;
+        let io = ModelIo {
+            inputs: ports(model, session.inputs())?,
+            outputs: ports(model, session.outputs())?,
+        };
+        Ok(Box::new(Loaded {
+            session,
+            io,
+            model: model.name.clone(),
+            threads: model.threads,
+        }))
     }
 }
 
@@ -92,8 +118,14 @@ impl Session for Loaded {
 
     fn run(&mut self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), BackendError> {
         check_inputs(&self.model, &self.io, inputs)?;
-        let failed = |error: ort::Error| BackendError::Run { model: self.model.clone(), problem: error.to_string() };
-        let values = inputs.iter().map(|tensor| view(tensor)).collect::<Result<Vec<_>, ort::Error>>();
+        let failed = |error: ort::Error| BackendError::Run {
+            model: self.model.clone(),
+            problem: error.to_string(),
+        };
+        let values = inputs
+            .iter()
+            .map(|tensor| view(tensor))
+            .collect::<Result<Vec<_>, ort::Error>>();
         let values = values.map_err(failed)?;
         let results = self.session.run(values.as_slice()).map_err(failed)?;
         for (index, (port, value)) in self.io.outputs.iter().zip(results.values()).enumerate() {
@@ -112,13 +144,20 @@ impl Session for Loaded {
 /// An existing file where a path is given; a bare name is left to the system's search.
 fn find(path: Option<&Path>) -> Result<PathBuf, BackendError> {
     let wanted = path.map_or_else(
-        || env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()).map_or(DEFAULT_LIBRARY.into(), PathBuf::from),
+        || {
+            env::var_os(LIBRARY_VARIABLE)
+                .filter(|path| !path.is_empty())
+                .map_or(DEFAULT_LIBRARY.into(), PathBuf::from)
+        },
         Path::to_owned,
     );
     if wanted.components().count() < 2 && !wanted.exists() {
         return Ok(wanted);
     }
-    let missing = |_| BackendError::NoLibrary { path: wanted.clone(), minor: ort::MINOR_VERSION };
+    let missing = |_| BackendError::NoLibrary {
+        path: wanted.clone(),
+        minor: ort::MINOR_VERSION,
+    };
     wanted.canonicalize().map_err(missing)
 }
 
@@ -126,29 +165,49 @@ fn find(path: Option<&Path>) -> Result<PathBuf, BackendError> {
 fn version(path: &Path, build: &str) -> String {
     let number = |text: &str| {
         let start = text.find(|c: char| c.is_ascii_digit())?;
-        let number: String = text.get(start..)?.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let number: String = text
+            .get(start..)?
+            .chars()
+            .take_while(|c| c.is_ascii_digit() || *c == '.')
+            .collect();
         Some(number.trim_end_matches('.').to_owned()).filter(|number| number.contains('.'))
     };
-    let branch = build.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
+    let branch = build
+        .split("git-branch=")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let of_file = name.as_deref().and_then(|name| name.split(".so.").nth(1)).and_then(number);
-    of_file.or_else(|| branch.and_then(number)).unwrap_or_else(|| "unknown".to_owned())
+    let of_file = name
+        .as_deref()
+        .and_then(|name| name.split(".so.").nth(1))
+        .and_then(number);
+    of_file
+        .or_else(|| branch.and_then(number))
+        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 fn ports(model: &Model, outlets: &[Outlet]) -> Result<Vec<TensorPort>, BackendError> {
     outlets
         .iter()
         .map(|outlet| {
-            let element = outlet.dtype().tensor_type().and_then(element_type).ok_or_else(|| BackendError::Element {
-                model: model.name.clone(),
-                port: outlet.name().to_owned(),
-                element: outlet.dtype().to_string(),
-            })?;
+            let element = outlet
+                .dtype()
+                .tensor_type()
+                .and_then(element_type)
+                .ok_or_else(|| BackendError::Element {
+                    model: model.name.clone(),
+                    port: outlet.name().to_owned(),
+                    element: outlet.dtype().to_string(),
+                })?;
             let shape = outlet.dtype().tensor_shape().map(|shape| {
                 // A negative side is one that the model leaves open.
                 shape.iter().map(|side| usize::try_from(*side).ok()).collect()
             });
-            Ok(TensorPort { name: outlet.name().to_owned(), element, shape: shape.unwrap_or_default() })
+            Ok(TensorPort {
+                name: outlet.name().to_owned(),
+                element,
+                shape: shape.unwrap_or_default(),
+            })
         })
         .collect()
 }
@@ -178,11 +237,21 @@ fn view(tensor: &Tensor) -> Result<SessionInputValue<'_>, ort::Error> {
 
 fn copy(element: ElementType, value: &DynValue, into: &mut Tensor) -> Result<(), ort::Error> {
     match element {
-        ElementType::F32 => value.try_extract_tensor::<f32>().map(|(shape, data)| into.fill(sides(shape), data)),
-        ElementType::U8 => value.try_extract_tensor::<u8>().map(|(shape, data)| into.fill(sides(shape), data)),
-        ElementType::I8 => value.try_extract_tensor::<i8>().map(|(shape, data)| into.fill(sides(shape), data)),
-        ElementType::I32 => value.try_extract_tensor::<i32>().map(|(shape, data)| into.fill(sides(shape), data)),
-        ElementType::I64 => value.try_extract_tensor::<i64>().map(|(shape, data)| into.fill(sides(shape), data)),
+        ElementType::F32 => value
+            .try_extract_tensor::<f32>()
+            .map(|(shape, data)| into.fill(sides(shape), data)),
+        ElementType::U8 => value
+            .try_extract_tensor::<u8>()
+            .map(|(shape, data)| into.fill(sides(shape), data)),
+        ElementType::I8 => value
+            .try_extract_tensor::<i8>()
+            .map(|(shape, data)| into.fill(sides(shape), data)),
+        ElementType::I32 => value
+            .try_extract_tensor::<i32>()
+            .map(|(shape, data)| into.fill(sides(shape), data)),
+        ElementType::I64 => value
+            .try_extract_tensor::<i64>()
+            .map(|(shape, data)| into.fill(sides(shape), data)),
     }
 }
 

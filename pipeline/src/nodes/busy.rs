@@ -18,7 +18,9 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { for_ms: Cost::Always(10.0) }
+        Self {
+            for_ms: Cost::Always(10.0),
+        }
     }
 }
 
@@ -54,23 +56,36 @@ impl Calculator for Busy {
     fn contract(_options: &Options) -> Contract {
         Contract::default()
             .input(Port::any("").arity(Arity::Many).doc("anything"))
-            .output(Port::same_as("", "").arity(Arity::Any).doc("what came on the input of the same number"))
+            .output(
+                Port::same_as("", "")
+                    .arity(Arity::Any)
+                    .doc("what came on the input of the same number"),
+            )
             .offset(0)
     }
 
     fn check(options: &Options) -> Result<(), OptionError> {
         let spans: Vec<f64> = match &options.for_ms {
             Cost::Always(span) => vec![*span],
-            Cost::Changing(changes) => changes.iter().flat_map(|change| [change.after_ms, change.for_ms]).collect(),
+            Cost::Changing(changes) => changes
+                .iter()
+                .flat_map(|change| [change.after_ms, change.for_ms])
+                .collect(),
         };
         match spans.iter().find(|span| !(0.0..=LONGEST_MS).contains(*span)) {
-            Some(span) => Err(OptionError::value("forMs", format!("{span} isn't possible; use 0 to {LONGEST_MS}"))),
+            Some(span) => Err(OptionError::value(
+                "forMs",
+                format!("{span} isn't possible; use 0 to {LONGEST_MS}"),
+            )),
             None => Ok(()),
         }
     }
 
     fn new(options: Options) -> Self {
-        Self { cost: options.for_ms, opened: 0 }
+        Self {
+            cost: options.for_ms,
+            opened: 0,
+        }
     }
 }
 
@@ -98,7 +113,9 @@ impl Busy {
             Cost::Always(span) => *span,
             Cost::Changing(changes) => {
                 let begun = changes.iter().filter(|change| change.after_ms <= run_ms);
-                begun.max_by(|a, b| a.after_ms.total_cmp(&b.after_ms)).map_or(0.0, |change| change.for_ms)
+                begun
+                    .max_by(|a, b| a.after_ms.total_cmp(&b.after_ms))
+                    .map_or(0.0, |change| change.for_ms)
             }
         };
         Duration::from_secs_f64(millis / 1e3)
@@ -111,8 +128,10 @@ mod tests {
 
     #[test]
     fn cost_changes_during_the_run() {
-        let options: Options =
-            serde_json::from_str(r#"{"forMs": [{"afterMs": 100, "forMs": 30}, {"afterMs": 0, "forMs": 10}]}"#).unwrap();
+        let options: Options = serde_json::from_str(
+            r#"{"forMs": [{"afterMs": 100, "forMs": 30}, {"afterMs": 0, "forMs": 10}]}"#,
+        )
+        .unwrap();
         let busy = Busy::new(options);
         let costs: Vec<u128> = [0.0, 99.0, 100.0].map(|at| busy.cost_at(at).as_millis()).to_vec();
         assert_eq!(costs, [10, 10, 30]);

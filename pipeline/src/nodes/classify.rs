@@ -22,7 +22,11 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { labels: Vec::new(), top_k: 1, softmax: true }
+        Self {
+            labels: Vec::new(),
+            top_k: 1,
+            softmax: true,
+        }
     }
 }
 
@@ -73,7 +77,10 @@ impl Classify {
         let names = self.options.labels.len();
         if names > 0 && names != scores.len() {
             let problem = format!("has {names} names, but the model gives {} scores", scores.len());
-            return Err(NodeError::Option { option: "labels", problem });
+            return Err(NodeError::Option {
+                option: "labels",
+                problem,
+            });
         }
         let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         // Against the highest score, so that no exponent overflows.
@@ -82,11 +89,18 @@ impl Classify {
         ranked.sort_by(|(left_index, left), (right_index, right)| {
             right.total_cmp(left).then(left_index.cmp(right_index))
         });
-        let top = ranked.into_iter().take(self.options.top_k).map(|(index, score)| Label {
-            index,
-            label: self.options.labels.get(index).cloned(),
-            score: if self.options.softmax { (score - highest).exp() / sum } else { score },
-        });
+        let top = ranked
+            .into_iter()
+            .take(self.options.top_k)
+            .map(|(index, score)| Label {
+                index,
+                label: self.options.labels.get(index).cloned(),
+                score: if self.options.softmax {
+                    (score - highest).exp() / sum
+                } else {
+                    score
+                },
+            });
         Ok(Labels { top: top.collect() })
     }
 }
@@ -107,21 +121,45 @@ mod tests {
             ..Options::default()
         };
         let labels = classify(options, &[0.0, 1000.0, 999.0]).unwrap();
-        let found: Vec<_> = labels.top.iter().map(|label| (label.index, label.label.as_deref())).collect();
+        let found: Vec<_> = labels
+            .top
+            .iter()
+            .map(|label| (label.index, label.label.as_deref()))
+            .collect();
         assert_eq!(found, [(1, Some("plate")), (2, Some("fork"))]);
         assert!((labels.top[0].score - 0.731).abs() < 0.001, "{labels:?}");
     }
 
     #[test]
     fn wrong_number_of_names_is_named() {
-        let options = Options { labels: vec!["cup".to_owned()], ..Options::default() };
+        let options = Options {
+            labels: vec!["cup".to_owned()],
+            ..Options::default()
+        };
         let error = classify(options, &[0.0, 1.0]).unwrap_err();
-        assert_eq!(error.to_string(), "option labels: has 1 names, but the model gives 2 scores");
+        assert_eq!(
+            error.to_string(),
+            "option labels: has 1 names, but the model gives 2 scores"
+        );
     }
 
     #[test]
     fn probabilities_stay_as_they_are_without_softmax() {
-        let labels = classify(Options { softmax: false, ..Options::default() }, &[0.25, 0.75]).unwrap();
-        assert_eq!(labels.top, [Label { index: 1, label: None, score: 0.75 }]);
+        let labels = classify(
+            Options {
+                softmax: false,
+                ..Options::default()
+            },
+            &[0.25, 0.75],
+        )
+        .unwrap();
+        assert_eq!(
+            labels.top,
+            [Label {
+                index: 1,
+                label: None,
+                score: 0.75
+            }]
+        );
     }
 }

@@ -15,7 +15,8 @@ pub(crate) struct Discard;
 
 impl Calculator for Discard {
     const NAME: &'static str = "Discard";
-    const DOC: &'static str = "Takes packets and forgets them; a place to measure a stream that nothing else reads.";
+    const DOC: &'static str =
+        "Takes packets and forgets them; a place to measure a stream that nothing else reads.";
     type Options = Options;
 
     fn contract(_options: &Options) -> Contract {

@@ -26,7 +26,13 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fps: 30.0, count: None, width: 640, height: 480, format: PixelFormat::Rgb }
+        Self {
+            fps: 30.0,
+            count: None,
+            width: 640,
+            height: 480,
+            format: PixelFormat::Rgb,
+        }
     }
 }
 
@@ -56,14 +62,22 @@ impl Calculator for Generator {
         check_fps(options.fps)?;
         for (option, side) in [("width", options.width), ("height", options.height)] {
             if !(1..=LARGEST_SIDE).contains(&side) {
-                return Err(OptionError::value(option, format!("{side} isn't possible; use 1 to {LARGEST_SIDE}")));
+                return Err(OptionError::value(
+                    option,
+                    format!("{side} isn't possible; use 1 to {LARGEST_SIDE}"),
+                ));
             }
         }
         Ok(())
     }
 
     fn new(options: Options) -> Self {
-        Self { pace: Pace::new(options.fps), options, made: 0, picture: None }
+        Self {
+            pace: Pace::new(options.fps),
+            options,
+            made: 0,
+            picture: None,
+        }
     }
 }
 
@@ -74,12 +88,18 @@ impl Node for Generator {
     }
 
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
-        let (Some(picture), true) = (&self.picture, self.options.count.is_none_or(|count| self.made < count)) else {
+        let (Some(picture), true) = (
+            &self.picture,
+            self.options.count.is_none_or(|count| self.made < count),
+        ) else {
             return Ok(Flow::Stop);
         };
         self.made += 1;
         let stamp = ctx.stamp(0);
-        ctx.send(0, Packet::from_payload(Payload::shared(Arc::clone(picture)), stamp));
+        ctx.send(
+            0,
+            Packet::from_payload(Payload::shared(Arc::clone(picture)), stamp),
+        );
         if Some(self.made) == self.options.count {
             return Ok(Flow::Stop);
         }

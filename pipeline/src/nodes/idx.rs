@@ -24,12 +24,17 @@ impl IdxReader {
         let mut start = [0; 2];
         File::open(path)?.read_exact(&mut start)?;
         let file = BufReader::new(File::open(path)?);
-        let mut source: Box<dyn Read + Send> =
-            if start == GZIP { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
+        let mut source: Box<dyn Read + Send> = if start == GZIP {
+            Box::new(GzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
         let mut magic = [0; 4];
         source.read_exact(&mut magic)?;
         let [0, 0, 8, dimensions @ 3..=4] = magic else {
-            return Err(invalid("not an IDX file of pictures: it must hold bytes in 3 or 4 dimensions"));
+            return Err(invalid(
+                "not an IDX file of pictures: it must hold bytes in 3 or 4 dimensions",
+            ));
         };
         let mut sides = [1; 4];
         for side in sides.iter_mut().take(usize::from(dimensions)) {
@@ -46,7 +51,13 @@ impl IdxReader {
         if width.saturating_mul(height) > 1 << 26 {
             return Err(invalid("its pictures are larger than any camera's"));
         }
-        Ok(Self { source, left, width, height, format })
+        Ok(Self {
+            source,
+            left,
+            width,
+            height,
+            format,
+        })
     }
 
     /// The next picture; none at the end.
@@ -86,7 +97,11 @@ mod tests {
 
     #[test]
     fn reads_pictures_plain_and_compressed() {
-        let bytes = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[1, 2, 3, 4]].concat();
+        let bytes = [
+            &[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..],
+            &[1, 2, 3, 4],
+        ]
+        .concat();
         for compressed in [false, true] {
             let file = file(&bytes, compressed);
             let mut reader = IdxReader::open(file.path()).unwrap();
@@ -100,10 +115,16 @@ mod tests {
     fn says_what_is_wrong() {
         for (bytes, problem) in [
             (&[0, 0, 8, 1, 0, 0, 0, 2, 1, 2][..], "not an IDX file"),
-            (&[0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9], "1 or 3 channels"),
+            (
+                &[0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9],
+                "1 or 3 channels",
+            ),
             (&[1], "failed to fill"),
         ] {
-            let error = IdxReader::open(file(bytes, false).path()).map(|_| ()).unwrap_err().to_string();
+            let error = IdxReader::open(file(bytes, false).path())
+                .map(|_| ())
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(problem), "{error}");
         }
         let cut = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1];

@@ -29,7 +29,11 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { path: PathBuf::new(), fps: 30.0, r#loop: false }
+        Self {
+            path: PathBuf::new(),
+            fps: 30.0,
+            r#loop: false,
+        }
     }
 }
 
@@ -58,13 +62,21 @@ impl Calculator for ImageFiles {
 
     fn check(options: &Options) -> Result<(), OptionError> {
         if options.path.as_os_str().is_empty() {
-            return Err(OptionError::value("path", "is missing; name an IDX file or a folder of pictures"));
+            return Err(OptionError::value(
+                "path",
+                "is missing; name an IDX file or a folder of pictures",
+            ));
         }
         check_fps(options.fps)
     }
 
     fn new(options: Options) -> Self {
-        Self { pace: Pace::new(options.fps), options, pictures: None, played: 0 }
+        Self {
+            pace: Pace::new(options.fps),
+            options,
+            pictures: None,
+            played: 0,
+        }
     }
 }
 
@@ -75,7 +87,9 @@ impl Node for ImageFiles {
     }
 
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
-        let Some(frame) = self.next()? else { return Ok(Flow::Stop) };
+        let Some(frame) = self.next()? else {
+            return Ok(Flow::Stop);
+        };
         ctx.send(0, Packet::new(frame, ctx.stamp(0)));
         if let Some(at) = self.pace.next(ctx.now()) {
             ctx.wake_at(at);
@@ -87,8 +101,15 @@ impl Node for ImageFiles {
 impl ImageFiles {
     fn start(&self) -> Result<Pictures, NodeError> {
         let path = &self.options.path;
-        if path.is_dir() { list(path).map(|paths| Pictures::Files { paths, next: 0 }) } else { IdxReader::open(path).map(Pictures::Idx) }
-            .map_err(|source| NodeError::File { path: path.clone(), source })
+        if path.is_dir() {
+            list(path).map(|paths| Pictures::Files { paths, next: 0 })
+        } else {
+            IdxReader::open(path).map(Pictures::Idx)
+        }
+        .map_err(|source| NodeError::File {
+            path: path.clone(),
+            source,
+        })
     }
 
     fn next(&mut self) -> Result<Option<Frame>, NodeError> {
@@ -106,12 +127,19 @@ impl ImageFiles {
     }
 
     fn read(&mut self) -> Result<Option<Frame>, NodeError> {
-        let file_error = |path: &Path, source| NodeError::File { path: path.to_owned(), source };
+        let file_error = |path: &Path, source| NodeError::File {
+            path: path.to_owned(),
+            source,
+        };
         match &mut self.pictures {
             None => Ok(None),
-            Some(Pictures::Idx(reader)) => reader.next().map_err(|source| file_error(&self.options.path, source)),
+            Some(Pictures::Idx(reader)) => reader
+                .next()
+                .map_err(|source| file_error(&self.options.path, source)),
             Some(Pictures::Files { paths, next }) => {
-                let Some(path) = paths.get(*next) else { return Ok(None) };
+                let Some(path) = paths.get(*next) else {
+                    return Ok(None);
+                };
                 *next += 1;
                 decode(path).map(Some).map_err(|source| file_error(path, source))
             }
@@ -123,13 +151,18 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let extension = path
+            .extension()
+            .map(|extension| extension.to_string_lossy().to_lowercase());
         if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
             paths.push(path);
         }
     }
     if paths.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the folder has no .png, .jpg or .jpeg file"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the folder has no .png, .jpg or .jpeg file",
+        ));
     }
     paths.sort();
     Ok(paths)
@@ -150,7 +183,11 @@ mod tests {
     use super::*;
 
     fn player(path: &Path, r#loop: bool) -> ImageFiles {
-        let mut player = ImageFiles::new(Options { path: path.to_owned(), fps: 0.0, r#loop });
+        let mut player = ImageFiles::new(Options {
+            path: path.to_owned(),
+            fps: 0.0,
+            r#loop,
+        });
         player.pictures = Some(player.start().unwrap());
         player
     }
@@ -161,11 +198,15 @@ mod tests {
         for (name, value) in [("b.png", 2), ("a.PNG", 1)] {
             let mut picture = image::GrayImage::new(2, 1);
             picture.fill(value);
-            picture.save_with_format(folder.path().join(name), image::ImageFormat::Png).unwrap();
+            picture
+                .save_with_format(folder.path().join(name), image::ImageFormat::Png)
+                .unwrap();
         }
         fs::write(folder.path().join("notes.txt"), "not a picture").unwrap();
         let mut player = player(folder.path(), true);
-        let played: Vec<u8> = (0..5).map(|_| player.next().unwrap().unwrap().data()[0]).collect();
+        let played: Vec<u8> = (0..5)
+            .map(|_| player.next().unwrap().unwrap().data()[0])
+            .collect();
         assert_eq!(played, [1, 2, 1, 2, 1]);
     }
 

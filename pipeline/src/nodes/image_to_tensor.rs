@@ -26,7 +26,13 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { width: None, height: None, channels: PixelFormat::Rgb, mean: vec![0.0], std: vec![1.0] }
+        Self {
+            width: None,
+            height: None,
+            channels: PixelFormat::Rgb,
+            mean: vec![0.0],
+            std: vec![1.0],
+        }
     }
 }
 
@@ -65,13 +71,19 @@ impl Calculator for ImageToTensor {
     fn check(options: &Options) -> Result<(), OptionError> {
         for (option, side) in [("width", options.width), ("height", options.height)] {
             if let Some(side) = side.filter(|side| !(1..=LARGEST_SIDE).contains(side)) {
-                return Err(OptionError::value(option, format!("{side} isn't possible; use 1 to {LARGEST_SIDE}")));
+                return Err(OptionError::value(
+                    option,
+                    format!("{side} isn't possible; use 1 to {LARGEST_SIDE}"),
+                ));
             }
         }
         let channels = options.channels.channels();
         for (option, values) in [("mean", &options.mean), ("std", &options.std)] {
             if values.len() != 1 && values.len() != channels {
-                let problem = format!("has {} numbers; give 1 or {channels}, one per channel", values.len());
+                let problem = format!(
+                    "has {} numbers; give 1 or {channels}, one per channel",
+                    values.len()
+                );
                 return Err(OptionError::value(option, problem));
             }
         }
@@ -82,7 +94,12 @@ impl Calculator for ImageToTensor {
     }
 
     fn new(options: Options) -> Self {
-        Self { options, columns: Vec::new(), rows: Vec::new(), taps_for: (0, 0) }
+        Self {
+            options,
+            columns: Vec::new(),
+            rows: Vec::new(),
+            taps_for: (0, 0),
+        }
     }
 }
 
@@ -108,16 +125,22 @@ impl ImageToTensor {
         let planes = self.options.channels.channels();
         let mut data = Vec::with_capacity(planes * width * height);
         for plane in 0..planes {
-            let (mean, std) = (of_channel(&self.options.mean, plane), of_channel(&self.options.std, plane));
+            let (mean, std) = (
+                of_channel(&self.options.mean, plane),
+                of_channel(&self.options.std, plane),
+            );
             let (scale, shift) = (1.0 / (255.0 * std), -mean / std);
             for row in &self.rows {
                 let pixels = Row { frame, row: *row };
                 data.extend(self.columns.iter().map(|column| {
-                    pixels.value(*column, plane, self.options.channels).mul_add(scale, shift)
+                    pixels
+                        .value(*column, plane, self.options.channels)
+                        .mul_add(scale, shift)
                 }));
             }
         }
-        Tensor::f32(vec![1, planes, height, width], data).map_err(|error| NodeError::Failed(error.to_string()))
+        Tensor::f32(vec![1, planes, height, width], data)
+            .map_err(|error| NodeError::Failed(error.to_string()))
     }
 }
 
@@ -134,7 +157,11 @@ impl Row<'_> {
             left + (self.pixel(column.second, y, plane, wanted) - left) * column.weight
         };
         let top = across(self.row.first);
-        if self.row.weight == 0.0 { top } else { top + (across(self.row.second) - top) * self.row.weight }
+        if self.row.weight == 0.0 {
+            top
+        } else {
+            top + (across(self.row.second) - top) * self.row.weight
+        }
     }
 
     fn pixel(&self, x: usize, y: usize, plane: usize, wanted: PixelFormat) -> f32 {
@@ -158,7 +185,11 @@ fn taps(from: usize, to: usize) -> Vec<Tap> {
     let tap = |index: usize| {
         let at = ((index as f32 + 0.5) * scale - 0.5).clamp(0.0, last as f32);
         let first = at as usize;
-        Tap { first, second: (first + 1).min(last), weight: at - first as f32 }
+        Tap {
+            first,
+            second: (first + 1).min(last),
+            weight: at - first as f32,
+        }
     };
     (0..to).map(tap).collect()
 }
@@ -173,25 +204,46 @@ mod tests {
 
     fn convert(options: Options, frame: &Frame) -> Vec<f32> {
         ImageToTensor::check(&options).unwrap();
-        ImageToTensor::new(options).convert(frame).unwrap().as_f32().unwrap().to_vec()
+        ImageToTensor::new(options)
+            .convert(frame)
+            .unwrap()
+            .as_f32()
+            .unwrap()
+            .to_vec()
     }
 
     fn close(found: &[f32], wanted: &[f32]) {
-        let near = found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() < 1e-5);
+        let near = found
+            .iter()
+            .zip(wanted)
+            .all(|(found, wanted)| (found - wanted).abs() < 1e-5);
         assert!(near && found.len() == wanted.len(), "{found:?} is not {wanted:?}");
     }
 
     #[test]
     fn planes_one_after_the_other_and_normalised() {
         let frame = Frame::new(2, 1, PixelFormat::Rgb, vec![255, 0, 51, 0, 255, 102]).unwrap();
-        let options = Options { mean: vec![0.0, 0.5, 0.0], std: vec![1.0, 0.5, 1.0], ..Options::default() };
+        let options = Options {
+            mean: vec![0.0, 0.5, 0.0],
+            std: vec![1.0, 0.5, 1.0],
+            ..Options::default()
+        };
         close(&convert(options, &frame), &[1.0, 0.0, -1.0, 1.0, 0.2, 0.4]);
     }
 
     #[test]
     fn gray_of_a_colour_and_colour_of_a_gray() {
         let rgb = Frame::new(1, 1, PixelFormat::Rgb, vec![255, 0, 0]).unwrap();
-        close(&convert(Options { channels: PixelFormat::Gray, ..Options::default() }, &rgb), &[0.299]);
+        close(
+            &convert(
+                Options {
+                    channels: PixelFormat::Gray,
+                    ..Options::default()
+                },
+                &rgb,
+            ),
+            &[0.299],
+        );
         let gray = Frame::new(1, 1, PixelFormat::Gray, vec![51]).unwrap();
         close(&convert(Options::default(), &gray), &[0.2, 0.2, 0.2]);
     }
@@ -212,9 +264,18 @@ mod tests {
     #[test]
     fn refuses_what_makes_no_sense() {
         let wrong = [
-            Options { width: Some(0), ..Options::default() },
-            Options { mean: vec![0.5, 0.5], ..Options::default() },
-            Options { std: vec![0.0], ..Options::default() },
+            Options {
+                width: Some(0),
+                ..Options::default()
+            },
+            Options {
+                mean: vec![0.5, 0.5],
+                ..Options::default()
+            },
+            Options {
+                std: vec![0.0],
+                ..Options::default()
+            },
         ];
         for options in wrong {
             assert!(ImageToTensor::check(&options).is_err(), "{options:?}");

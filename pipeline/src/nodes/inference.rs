@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Model, Session};
+use crate::backend::{Model, Session, TensorPort};
 use crate::contract::{Arity, Contract, Port};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::options::OptionError;
@@ -31,23 +31,36 @@ impl Calculator for Inference {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
-            .input(Port::of::<Tensor>("").arity(Arity::Many).doc("the model's inputs, in its order"))
-            .output(Port::of::<Tensor>("").arity(Arity::Many).doc("the model's outputs, in its order"))
+            .input(
+                Port::of::<Tensor>("")
+                    .arity(Arity::Many)
+                    .doc("the model's inputs, in its order"),
+            )
+            .output(
+                Port::of::<Tensor>("")
+                    .arity(Arity::Many)
+                    .doc("the model's outputs, in its order"),
+            )
             .side_input(Port::of::<Model>("MODEL").doc("the model"))
             .offset(0)
     }
 
     fn check(options: &Options) -> Result<(), OptionError> {
         match options.threads {
-            Some(threads) if !(1..=64).contains(&threads) => {
-                Err(OptionError::value("threads", format!("{threads} isn't possible; use 1 to 64")))
-            }
+            Some(threads) if !(1..=64).contains(&threads) => Err(OptionError::value(
+                "threads",
+                format!("{threads} isn't possible; use 1 to 64"),
+            )),
             _ => Ok(()),
         }
     }
 
     fn new(options: Options) -> Self {
-        Self { options, session: None, outputs: Vec::new() }
+        Self {
+            options,
+            session: None,
+            outputs: Vec::new(),
+        }
     }
 }
 
@@ -69,14 +82,16 @@ impl Node for Inference {
         }
         // The first run prepares memory and threads: better now than on the first frame. A model with free
         // dimensions may not like the example; then the first frame tells.
-        let examples: Vec<Tensor> = session.io().inputs.iter().map(|port| port.example()).collect();
+        let examples: Vec<Tensor> = session.io().inputs.iter().map(TensorPort::example).collect();
         let _ = session.run(&examples.iter().collect::<Vec<_>>(), &mut self.outputs);
         self.session = Some(session);
         Ok(())
     }
 
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
-        let Some(session) = &mut self.session else { return Ok(Flow::Stop) };
+        let Some(session) = &mut self.session else {
+            return Ok(Flow::Stop);
+        };
         let mut inputs: Vec<&Tensor> = Vec::with_capacity(ctx.input_count());
         for index in 0..ctx.input_count() {
             match ctx.get::<Tensor>(index)? {

@@ -43,17 +43,20 @@ impl Calculator for MqttSink {
     }
 
     fn new(options: Options) -> Self {
-        Self { stream: options.stream }
+        Self {
+            stream: options.stream,
+        }
     }
 }
 
 impl Node for MqttSink {
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
         let packet = ctx.take(0);
-        let Some(payload) = packet.payload() else { return Ok(Flow::Continue) };
-        let value = to_json(payload).ok_or_else(|| {
-            NodeError::Failed(format!("a {} can't be sent as JSON", payload.type_info()))
-        })?;
+        let Some(payload) = packet.payload() else {
+            return Ok(Flow::Continue);
+        };
+        let value = to_json(payload)
+            .ok_or_else(|| NodeError::Failed(format!("a {} can't be sent as JSON", payload.type_info())))?;
         if ctx.sink().publish(&self.stream, packet.timestamp(), value) == Delivery::Refused {
             ctx.drop_counted(DropReason::Full, 1);
         }

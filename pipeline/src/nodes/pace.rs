@@ -24,7 +24,11 @@ impl Pace {
         let ticks = ((now - start) as f64 / period).floor() + 1.0;
         // A source that runs a little early (a rounded microsecond) must not get the same tick again.
         let next = start + (ticks * period).round() as i64;
-        Some(if next <= now { start + ((ticks + 1.0) * period).round() as i64 } else { next })
+        Some(if next <= now {
+            start + ((ticks + 1.0) * period).round() as i64
+        } else {
+            next
+        })
     }
 }
 
@@ -32,7 +36,10 @@ pub(crate) fn check_fps(fps: f64) -> Result<(), OptionError> {
     if (0.0..=1e5).contains(&fps) {
         Ok(())
     } else {
-        Err(OptionError::value("fps", format!("{fps} isn't possible; use 0 (no pace) to 100000")))
+        Err(OptionError::value(
+            "fps",
+            format!("{fps} isn't possible; use 0 (no pace) to 100000"),
+        ))
     }
 }
 

@@ -15,13 +15,18 @@ pub(crate) struct PassThrough;
 
 impl Calculator for PassThrough {
     const NAME: &'static str = "PassThrough";
-    const DOC: &'static str = "Hands every packet on as it is: input 0 to output 0, input 1 to output 1, and so on.";
+    const DOC: &'static str =
+        "Hands every packet on as it is: input 0 to output 0, input 1 to output 1, and so on.";
     type Options = Options;
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
             .input(Port::any("").arity(Arity::Many).doc("anything"))
-            .output(Port::same_as("", "").arity(Arity::Many).doc("what came on the input of the same number"))
+            .output(
+                Port::same_as("", "")
+                    .arity(Arity::Many)
+                    .doc("what came on the input of the same number"),
+            )
             .offset(0)
     }
 

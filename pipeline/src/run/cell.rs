@@ -43,7 +43,10 @@ pub(crate) enum Life {
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body").field("io", &self.io).field("life", &self.life).finish_non_exhaustive()
+        f.debug_struct("Body")
+            .field("io", &self.io)
+            .field("life", &self.life)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +70,12 @@ impl Cell {
         Self {
             ports,
             inbox: Mutex::new(Inbox::new(inputs, limit, rules)),
-            body: Mutex::new(Body { node, io, planned: None, life: Life::New }),
+            body: Mutex::new(Body {
+                node,
+                io,
+                planned: None,
+                life: Life::New,
+            }),
             meter: Mutex::new(Meter::new()),
         }
     }
@@ -81,7 +89,11 @@ impl Body {
         services: &Services,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<T, NodeError>,
     ) -> Result<T, NodeError> {
-        let mut ctx = Context { io: &mut self.io, ports, services };
+        let mut ctx = Context {
+            io: &mut self.io,
+            ports,
+            services,
+        };
         let node = &mut *self.node;
         let called = catch_unwind(AssertUnwindSafe(|| call(node, &mut ctx)));
         called.unwrap_or_else(|panic| {
@@ -93,5 +105,6 @@ impl Body {
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
 }

@@ -85,13 +85,20 @@ impl Context<'_> {
 
     /// The packet of an input in this set; empty where the input has none at this time.
     pub fn input(&self, index: usize) -> Packet {
-        self.io.inputs.get(index).cloned().unwrap_or(Packet::empty(self.io.timestamp))
+        self.io
+            .inputs
+            .get(index)
+            .cloned()
+            .unwrap_or(Packet::empty(self.io.timestamp))
     }
 
     /// Takes the packet out of the set, so that the node can be its only holder.
     pub fn take(&mut self, index: usize) -> Packet {
         let empty = Packet::empty(self.io.timestamp);
-        self.io.inputs.get_mut(index).map_or(empty.clone(), |packet| std::mem::replace(packet, empty))
+        self.io
+            .inputs
+            .get_mut(index)
+            .map_or(empty.clone(), |packet| std::mem::replace(packet, empty))
     }
 
     /// The value of an input in this set; none where the input has no packet at this time.
@@ -131,7 +138,10 @@ impl Context<'_> {
     /// The capture time for a packet that is made now: the clock's, or the next free time of the output.
     pub fn stamp(&self, output: usize) -> Timestamp {
         let now = Timestamp::clamped(self.services.pool.clock().micros());
-        self.io.shards.get(output).map_or(now, |shard| now.max(shard.bound()))
+        self.io
+            .shards
+            .get(output)
+            .map_or(now, |shard| now.max(shard.bound()))
     }
 
     /// Microseconds since 1970 by the graph's clock.
@@ -150,7 +160,10 @@ impl Context<'_> {
     }
 
     pub fn side<T: 'static>(&self, port: &'static str) -> Result<&T, NodeError> {
-        let missing = NodeError::SidePacket { port, wanted: TypeInfo::of::<T>().name() };
+        let missing = NodeError::SidePacket {
+            port,
+            wanted: TypeInfo::of::<T>().name(),
+        };
         let found = self.ports.side.iter().find(|(tag, _)| *tag == port);
         found.and_then(|(_, packet)| packet.get()).ok_or(missing)
     }

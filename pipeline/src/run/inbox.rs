@@ -74,7 +74,12 @@ pub(crate) struct Crossings {
 
 impl Inbox {
     pub(crate) fn new(inputs: usize, limit: usize, rules: Rules) -> Self {
-        let stream = || Stream { queue: VecDeque::new(), bound: Timestamp::PRE_STREAM, limit, full: false };
+        let stream = || Stream {
+            queue: VecDeque::new(),
+            bound: Timestamp::PRE_STREAM,
+            limit,
+            full: false,
+        };
         Self {
             phase: Phase::Unopened,
             streams: (0..inputs).map(|_| stream()).collect(),
@@ -148,7 +153,8 @@ impl Inbox {
             let (Readiness::Process(at), Some(max_age)) = (readiness, self.rules.max_age) else {
                 return readiness;
             };
-            let too_old = at.is_range_value() && now.saturating_sub(at.micros().saturating_mul(1_000)) > max_age;
+            let too_old =
+                at.is_range_value() && now.saturating_sub(at.micros().saturating_mul(1_000)) > max_age;
             if !too_old || self.drop_before(at.next_allowed_in_stream(), DropReason::Age) == 0 {
                 return readiness;
             }
@@ -163,7 +169,11 @@ impl Inbox {
             if full != stream.full {
                 stream.full = full;
                 let bit = 1 << input;
-                *(if full { &mut crossings.filled } else { &mut crossings.eased }) |= bit;
+                *(if full {
+                    &mut crossings.filled
+                } else {
+                    &mut crossings.eased
+                }) |= bit;
             }
         }
         crossings
@@ -198,8 +208,14 @@ impl Inbox {
 
     /// The input that keeps waiting packets from being processed.
     pub(crate) fn awaited_input(&self) -> Option<usize> {
-        let empty = self.streams.iter().enumerate().filter(|(_, stream)| stream.queue.is_empty());
-        empty.min_by_key(|(_, stream)| stream.bound).map(|(input, _)| input)
+        let empty = self
+            .streams
+            .iter()
+            .enumerate()
+            .filter(|(_, stream)| stream.queue.is_empty());
+        empty
+            .min_by_key(|(_, stream)| stream.bound)
+            .map(|(input, _)| input)
     }
 
     fn bounds_alone(&self, bound: Timestamp) -> Readiness {
@@ -217,8 +233,17 @@ impl Inbox {
     fn keep_newest(&mut self) {
         match self.rules.policy {
             InputPolicy::Default => {
-                let bound = self.streams.iter().map(|stream| stream.bound).min().unwrap_or(Timestamp::DONE);
-                let times = self.streams.iter().flat_map(|stream| &stream.queue).map(Packet::timestamp);
+                let bound = self
+                    .streams
+                    .iter()
+                    .map(|stream| stream.bound)
+                    .min()
+                    .unwrap_or(Timestamp::DONE);
+                let times = self
+                    .streams
+                    .iter()
+                    .flat_map(|stream| &stream.queue)
+                    .map(Packet::timestamp);
                 if let Some(newest) = times.filter(|time| *time < bound).max() {
                     self.drop_before(newest, DropReason::Late);
                 }
@@ -237,7 +262,11 @@ impl Inbox {
     fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> u64 {
         let mut dropped = 0;
         for stream in &mut self.streams {
-            while stream.queue.front().is_some_and(|packet| packet.timestamp() < limit) {
+            while stream
+                .queue
+                .front()
+                .is_some_and(|packet| packet.timestamp() < limit)
+            {
                 stream.queue.pop_front();
                 dropped += 1;
             }
@@ -268,14 +297,24 @@ mod tests {
     }
 
     fn put(inbox: &mut Inbox, input: usize, micros: i64) {
-        inbox.deliver(input, std::iter::once(Packet::new(micros, at(micros))), at(micros + 1));
+        inbox.deliver(
+            input,
+            std::iter::once(Packet::new(micros, at(micros))),
+            at(micros + 1),
+        );
     }
 
     fn take(inbox: &mut Inbox) -> Option<Vec<i64>> {
-        let Readiness::Process(time) = inbox.readiness() else { return None };
+        let Readiness::Process(time) = inbox.readiness() else {
+            return None;
+        };
         let mut set = vec![Packet::empty(time); inbox.streams.len()];
         inbox.take_set(time, &mut set);
-        Some(set.iter().map(|packet| packet.get::<i64>().copied().unwrap_or(-1)).collect())
+        Some(
+            set.iter()
+                .map(|packet| packet.get::<i64>().copied().unwrap_or(-1))
+                .collect(),
+        )
     }
 
     #[test]

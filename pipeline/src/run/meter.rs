@@ -46,7 +46,11 @@ pub(crate) struct Call {
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        Self { window: Tally::new(), before: Tally::new(), dropped_before: Drops::default() }
+        Self {
+            window: Tally::new(),
+            before: Tally::new(),
+            dropped_before: Drops::default(),
+        }
     }
 
     pub(crate) fn record(&mut self, call: &Call) {
@@ -130,7 +134,13 @@ impl Tally {
 
 pub(crate) fn drops(counts: &[u64; DropReason::ALL.len()]) -> Drops {
     let [late, age, full, limited, closed] = *counts;
-    Drops { late, age, full, limited, closed }
+    Drops {
+        late,
+        age,
+        full,
+        limited,
+        closed,
+    }
 }
 
 fn subtract(now: &Drops, before: &Drops) -> Drops {
@@ -147,7 +157,10 @@ impl Times {
     /// Two digits keep 200 nodes within a few MiB.
     #[expect(clippy::expect_used, reason = "2 is a valid number of digits")]
     fn new() -> Self {
-        Self { spans: Histogram::new(2).expect("2 digits"), max: 0 }
+        Self {
+            spans: Histogram::new(2).expect("2 digits"),
+            max: 0,
+        }
     }
 
     fn record(&mut self, nanos: i64) {
@@ -162,7 +175,12 @@ impl Times {
         }
         let max = self.max as f64 / 1e6;
         let at = |quantile| (self.spans.value_at_quantile(quantile) as f64 / 1e6).min(max);
-        Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99), max }
+        Quantiles {
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max,
+        }
     }
 }
 
@@ -172,14 +190,23 @@ mod tests {
 
     fn call(millis: i64) -> Call {
         let start = 50_000_000;
-        Call { start, end: start + millis * 1_000_000, captured: Some(0), planned: None, produced: 1 }
+        Call {
+            start,
+            end: start + millis * 1_000_000,
+            captured: Some(0),
+            planned: None,
+            produced: 1,
+        }
     }
 
     #[test]
     fn windows_add_up_to_the_total() {
         let mut meter = Meter::new();
         meter.record(&call(10));
-        let first = Drops { late: 3, ..Drops::default() };
+        let first = Drops {
+            late: 3,
+            ..Drops::default()
+        };
         let (window, drops) = meter.take_window(first);
         assert_eq!((window.processed, drops.late), (1, 3));
         meter.record(&call(30));
@@ -187,7 +214,10 @@ mod tests {
         assert_eq!((window.processed, drops.late), (1, 2));
         assert_eq!(meter.total().processed, 2);
         let process = meter.total().process_ms();
-        assert!((process.p50 - 10.0).abs() < 0.2 && (process.max - 30.0).abs() < 1e-9, "{process:?}");
+        assert!(
+            (process.p50 - 10.0).abs() < 0.2 && (process.max - 30.0).abs() < 1e-9,
+            "{process:?}"
+        );
         assert!((meter.total().start_age_ms().p50 - 50.0).abs() < 0.5);
     }
 }

@@ -48,9 +48,15 @@ struct State {
 pub(crate) enum Work {
     Run(usize),
     /// The time that a node waited for has come.
-    Timer { node: usize, at: i64 },
+    Timer {
+        node: usize,
+        at: i64,
+    },
     /// Nothing can run until somebody feeds the graph or moves its clock.
-    Idle { asked: u64, timers: bool },
+    Idle {
+        asked: u64,
+        timers: bool,
+    },
     Halt,
 }
 
@@ -59,7 +65,10 @@ impl Pool {
         Self {
             clock,
             ready: ReadySet::new(nodes),
-            state: Mutex::new(State { workers, ..State::default() }),
+            state: Mutex::new(State {
+                workers,
+                ..State::default()
+            }),
             wake: Condvar::new(),
             asleep: AtomicUsize::new(0),
             spent: Condvar::new(),
@@ -78,6 +87,12 @@ impl Pool {
         if self.asleep.load(Ordering::SeqCst) > 0 {
             drop(lock(&self.state));
             self.wake.notify_one();
+        }
+    }
+
+    pub(crate) fn publish_all(&self, nodes: Vec<usize>) {
+        for node in nodes {
+            self.publish(node);
         }
     }
 
@@ -122,7 +137,11 @@ impl Pool {
 
     /// The most urgent of the worker's own node and the published ones; else sleeps until there is one.
     /// `choose` picks among published nodes. The second value says whether the worker slept.
-    pub(crate) fn next(&self, own: Option<usize>, choose: impl Fn(&ReadySet) -> Option<usize>) -> (Work, bool) {
+    pub(crate) fn next(
+        &self,
+        own: Option<usize>,
+        choose: impl Fn(&ReadySet) -> Option<usize>,
+    ) -> (Work, bool) {
         if self.is_halted() {
             return (Work::Halt, false);
         }
@@ -171,7 +190,9 @@ impl Pool {
     fn pick(&self, own: Option<usize>, choose: &impl Fn(&ReadySet) -> Option<usize>) -> Option<usize> {
         loop {
             let best = choose(&self.ready);
-            let Some(best) = best.filter(|best| own.is_none_or(|own| own < *best)) else { return own };
+            let Some(best) = best.filter(|best| own.is_none_or(|own| own < *best)) else {
+                return own;
+            };
             if self.ready.claim(best) {
                 if self.idle_told.load(Ordering::Relaxed) {
                     self.idle_told.store(false, Ordering::Relaxed);
@@ -209,9 +230,15 @@ impl Pool {
                 continue;
             }
             let all_asleep = state.asleep == state.workers;
-            let time_stands = state.timers.peek().is_none_or(|Reverse((at, _))| self.clock.wait_for(*at) == Wait::Told);
+            let time_stands = state
+                .timers
+                .peek()
+                .is_none_or(|Reverse((at, _))| self.clock.wait_for(*at) == Wait::Told);
             if all_asleep && time_stands && !self.idle_told.swap(true, Ordering::SeqCst) {
-                break Some(Work::Idle { asked: state.asked, timers: !state.timers.is_empty() });
+                break Some(Work::Idle {
+                    asked: state.asked,
+                    timers: !state.timers.is_empty(),
+                });
             }
             state = self.wait(state);
         };
@@ -220,7 +247,10 @@ impl Pool {
     }
 
     fn wait<'a>(&self, state: std::sync::MutexGuard<'a, State>) -> std::sync::MutexGuard<'a, State> {
-        let next = state.timers.peek().map(|Reverse((at, _))| self.clock.wait_for(*at));
+        let next = state
+            .timers
+            .peek()
+            .map(|Reverse((at, _))| self.clock.wait_for(*at));
         match next {
             Some(Wait::Sleep(span)) => {
                 let waited = self.wake.wait_timeout(state, span);

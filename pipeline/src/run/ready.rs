@@ -8,7 +8,11 @@ pub(crate) struct ReadySet(Vec<AtomicU64>);
 
 impl ReadySet {
     pub(crate) fn new(nodes: usize) -> Self {
-        Self((0..nodes.div_ceil(64).max(1)).map(|_| AtomicU64::new(0)).collect())
+        Self(
+            (0..nodes.div_ceil(64).max(1))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+        )
     }
 
     pub(crate) fn insert(&self, node: usize) {
@@ -20,7 +24,9 @@ impl ReadySet {
     /// Takes the node out; false when another worker was faster.
     pub(crate) fn claim(&self, node: usize) -> bool {
         let bit = 1 << (node % 64);
-        self.0.get(node / 64).is_some_and(|word| word.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
+        self.0
+            .get(node / 64)
+            .is_some_and(|word| word.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -37,10 +43,14 @@ impl ReadySet {
     /// All members below `limit`.
     pub(crate) fn below(&self, limit: usize) -> impl Iterator<Item = usize> {
         let words = self.0.iter().enumerate().take(limit.div_ceil(64));
-        words.flat_map(move |(index, word)| {
-            let bits = word.load(Ordering::SeqCst);
-            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| index * 64 + bit)
-        }).filter(move |node| *node < limit)
+        words
+            .flat_map(move |(index, word)| {
+                let bits = word.load(Ordering::SeqCst);
+                (0..64)
+                    .filter(move |bit| bits >> bit & 1 == 1)
+                    .map(move |bit| index * 64 + bit)
+            })
+            .filter(move |node| *node < limit)
     }
 }
 

@@ -80,7 +80,9 @@ pub(crate) fn offset_bound(input: Timestamp, offset: i64) -> Timestamp {
         Timestamp::PRE_STREAM => Timestamp::MIN,
         Timestamp::POST_STREAM => Timestamp::ONE_OVER_POST_STREAM,
         Timestamp::MAX if offset >= 0 => Timestamp::POST_STREAM,
-        _ => input.shifted(offset).map_or(Timestamp::PRE_STREAM, Timestamp::next_allowed_in_stream),
+        _ => input
+            .shifted(offset)
+            .map_or(Timestamp::PRE_STREAM, Timestamp::next_allowed_in_stream),
     }
 }
 
@@ -140,7 +142,10 @@ mod tests {
     #[test]
     fn offsets() {
         assert_eq!(offset_bound(at(0), -10), at(-9));
-        assert_eq!(offset_bound(Timestamp::MAX, -10).micros(), Timestamp::MAX.micros() - 9);
+        assert_eq!(
+            offset_bound(Timestamp::MAX, -10).micros(),
+            Timestamp::MAX.micros() - 9
+        );
         assert_eq!(offset_bound(Timestamp::MAX, 0), Timestamp::POST_STREAM);
         assert_eq!(offset_bound(Timestamp::PRE_STREAM, 0), Timestamp::MIN);
     }

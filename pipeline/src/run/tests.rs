@@ -1,5 +1,6 @@
 //! Whole graphs, run on a clock that jumps.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::stats::GraphStats;
 use crate::testing::{at, graph, start};
 use crate::timestamp::Timestamp;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_chain_keeps_order_and_ends() {
@@ -138,7 +139,10 @@ fn stop_ends_an_endless_run_well() {
 - {name: end, calculator: Discard, inputs: [a]}",
     );
     // On a clock by hand the second frame never comes: only stop can end the run.
-    let inputs = Inputs { clock: Arc::new(VirtualClock::by_hand(0)), ..Inputs::default() };
+    let inputs = Inputs {
+        clock: Arc::new(VirtualClock::by_hand(0)),
+        ..Inputs::default()
+    };
     let running = graph.start(inputs).unwrap();
     running.wait_idle();
     running.stop();
@@ -154,7 +158,12 @@ fn a_clock_by_hand_lets_one_frame_through_per_period() {
 - {name: end, calculator: Discard, inputs: [a]}",
     );
     let clock = Arc::new(VirtualClock::by_hand(1_000_000));
-    let running = graph.start(Inputs { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..Inputs::default() }).unwrap();
+    let running = graph
+        .start(Inputs {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..Inputs::default()
+        })
+        .unwrap();
     for frames in 1..=3 {
         running.wait_idle();
         assert_eq!(node(&running.stats(), "end").processed, frames);
@@ -177,12 +186,21 @@ nodes:
     running.feed_bound("b", at(2)).unwrap();
     running.wait_idle();
     assert_eq!(seen.stream("c"), "1:31");
-    assert!(matches!(running.try_feed("a", Packet::new(1_i64, at(1))), Err(FeedError::Late { .. })));
-    assert!(matches!(running.try_feed("x", Packet::empty(at(1))), Err(FeedError::Unknown(_))));
+    assert!(matches!(
+        running.try_feed("a", Packet::new(1_i64, at(1))),
+        Err(FeedError::Late { .. })
+    ));
+    assert!(matches!(
+        running.try_feed("x", Packet::empty(at(1))),
+        Err(FeedError::Unknown(_))
+    ));
     running.close_all_inputs();
     running.wait().unwrap();
     assert_eq!(seen.stream("c"), "1:31 |");
-    assert_eq!(running.try_feed("a", Packet::new(1_i64, at(9))), Err(FeedError::Over));
+    assert_eq!(
+        running.try_feed("a", Packet::new(1_i64, at(9))),
+        Err(FeedError::Over)
+    );
 }
 
 #[test]
@@ -223,24 +241,32 @@ fn overload_stays_in_real_time() {
         running.stats()
     };
 
-    let stats = run(", freshness: newest");
+    // The last frame has no successor and may wait for the whole stage: a maxAge above the period drops just that.
+    let stats = run(", freshness: newest, maxAge: 34ms");
     let slow = node(&stats, "slow");
     assert_eq!(stats.sources[0].produced, 300);
-    assert_eq!(slow.processed + slow.drops.late, 300);
-    assert!((8.9..9.2).contains(&(slow.processed as f64 / stats.elapsed_seconds)), "{stats:?}");
-    assert!(slow.start_age_ms.p50 <= 18.0 && slow.start_age_ms.max <= 34.0, "{stats:?}");
+    assert_eq!(slow.processed + slow.drops.late + slow.drops.age, 300);
+    assert!(slow.drops.age <= 1, "{stats:?}");
+    assert!(
+        (8.9..9.2).contains(&(slow.processed as f64 / stats.elapsed_seconds)),
+        "{stats:?}"
+    );
+    assert!(
+        slow.start_age_ms.p50 <= 18.0 && slow.start_age_ms.max <= 33.4,
+        "{stats:?}"
+    );
     assert!(slow.end_age_ms.max <= 144.5, "{stats:?}");
     assert!(stats.sources[0].lateness_ms.max < 0.1, "{stats:?}");
 
     let stats = run(", maxAge: 20ms");
     let slow = node(&stats, "slow");
     assert_eq!(slow.processed + slow.drops.age, 300);
-    assert!(slow.start_age_ms.max <= 20.2 && slow.processed > 70, "{stats:?}");
+    assert!(slow.start_age_ms.max <= 20.0 && slow.processed > 70, "{stats:?}");
 
     let stats = run(", freshness: newest, maxAge: 5ms");
     let slow = node(&stats, "slow");
     assert_eq!(slow.processed + slow.drops.age + slow.drops.late, 300);
-    assert!(slow.start_age_ms.max <= 5.1 && slow.drops.age > 0, "{stats:?}");
+    assert!(slow.start_age_ms.max <= 5.0 && slow.drops.age > 0, "{stats:?}");
 }
 
 /// A stage on the newest frame must not let the rest of the graph lose anything else.
@@ -281,14 +307,19 @@ fn node<'a>(stats: &'a GraphStats, name: &str) -> &'a crate::stats::NodeStats {
 
 /// A graph of sources, decimators and joins: every node reads streams of earlier ones.
 fn random_graph() -> impl Strategy<Value = String> {
-    let node = (0..3_u8, prop::collection::vec(any::<prop::sample::Index>(), 1..4), 1..5_i64);
+    let node = (
+        0..3_u8,
+        prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+        1..5_i64,
+    );
     (1..4_usize, prop::collection::vec(node, 1..12), 1..4_u32, 1..40_i64).prop_map(
         |(sources, nodes, queue, count)| {
             let mut text = format!("maxQueueSize: {queue}\nnodes:\n");
             let mut streams = Vec::new();
             for source in 0..sources {
                 let step = source + 1;
-                text += &format!(
+                let _ = write!(
+                    text,
                     "- {{calculator: Count, options: {{count: {count}, step: {step}}}, outputs: [s{source}]}}\n"
                 );
                 streams.push(format!("s{source}"));
@@ -305,7 +336,8 @@ fn random_graph() -> impl Strategy<Value = String> {
                     inputs.truncate(1);
                 }
                 let inputs = inputs.join(", ");
-                text += &format!(
+                let _ = write!(
+                    text,
                     "- {{calculator: {calculator}, options: {options}, inputs: [{inputs}], outputs: [{out}]}}\n"
                 );
                 streams.push(out);

@@ -15,11 +15,19 @@ pub struct GraphError {
 
 impl GraphError {
     pub(crate) fn graph(problem: Problem) -> Self {
-        Self { line: None, node: None, problem }
+        Self {
+            line: None,
+            node: None,
+            problem,
+        }
     }
 
     pub(crate) fn node(node: &str, problem: Problem) -> Self {
-        Self { line: None, node: Some(node.to_owned()), problem }
+        Self {
+            line: None,
+            node: Some(node.to_owned()),
+            problem,
+        }
     }
 }
 
@@ -71,15 +79,29 @@ pub enum Problem {
         "{side} `{text}` can't be read: {why}; write `stream`, `TAG:stream` or `TAG:index:stream`, \
          tags in capitals and streams in small letters"
     )]
-    Syntax { side: Side, text: String, why: &'static str },
+    Syntax {
+        side: Side,
+        text: String,
+        why: &'static str,
+    },
     #[error("{side} {port} is given twice; number the streams of one tag from 0")]
     RepeatedPort { side: Side, port: String },
     #[error("{side} {port} is missing while a higher index is given; number the streams of one tag from 0")]
     MissingIndex { side: Side, port: String },
     #[error("{side} {port} isn't known to {calculator}; it has {known}")]
-    UnexpectedPort { side: Side, port: String, calculator: String, known: String },
+    UnexpectedPort {
+        side: Side,
+        port: String,
+        calculator: String,
+        known: String,
+    },
     #[error("{side} {port} is missing; {calculator} needs it{doc}")]
-    MissingPort { side: Side, port: String, calculator: String, doc: String },
+    MissingPort {
+        side: Side,
+        port: String,
+        calculator: String,
+        doc: String,
+    },
     #[error("{side} {port} takes one stream, but has {count}")]
     OnePort { side: Side, port: String, count: usize },
     #[error("output {port} has no input of the same number to carry; give as many inputs as outputs")]
@@ -93,7 +115,11 @@ pub enum Problem {
     #[error("stream {stream} is also written by {other}; every stream has one writer")]
     TwoProducers { stream: String, other: String },
     #[error("input {port} reads stream {stream}, which nothing writes{hint}")]
-    NoProducer { stream: String, port: String, hint: String },
+    NoProducer {
+        stream: String,
+        port: String,
+        hint: String,
+    },
     #[error("output stream {stream} of the graph is written by no node{hint}")]
     NoOutput { stream: String, hint: String },
     #[error("graph stream name `{0}` isn't possible; use small letters, digits and _, a letter first")]
@@ -103,11 +129,27 @@ pub enum Problem {
     #[error("the nodes {} form a cycle; every stream must lead away from the sources", .0.join(" → "))]
     Cycle(Vec<String>),
     #[error("input {port} takes {wanted}, but stream {stream} carries {found} (written by {producer})")]
-    TypeMismatch { port: String, wanted: String, stream: String, found: &'static str, producer: String },
+    TypeMismatch {
+        port: String,
+        wanted: String,
+        stream: String,
+        found: &'static str,
+        producer: String,
+    },
     #[error("side packet {port} names `{name}`, which isn't possible; use small letters, digits, - and _")]
     SidePacketName { port: String, name: String },
-    #[error("side packet {name} (as {port}) isn't given; add it to the pipeline's models, or correct the name{hint}")]
-    MissingSidePacket { name: String, port: String, hint: String },
+    #[error(
+        "side packet {name} (as {port}) isn't given; add it to the pipeline's models, or correct the name{hint}"
+    )]
+    MissingSidePacket {
+        name: String,
+        port: String,
+        hint: String,
+    },
     #[error("{field} is {value}; it must be {limits}")]
-    Range { field: &'static str, value: u32, limits: &'static str },
+    Range {
+        field: &'static str,
+        value: u32,
+        limits: &'static str,
+    },
 }

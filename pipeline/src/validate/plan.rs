@@ -103,6 +103,8 @@ impl ValidatedGraph {
     /// The nodes without outputs that aren't sources: where a packet's way ends.
     pub fn sinks(&self) -> impl Iterator<Item = &str> {
         let nodes = self.0.nodes.iter().skip(self.0.sources);
-        nodes.filter(|node| node.outputs.is_empty()).map(|node| node.name.as_str())
+        nodes
+            .filter(|node| node.outputs.is_empty())
+            .map(|node| node.name.as_str())
     }
 }

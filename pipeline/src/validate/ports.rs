@@ -43,11 +43,19 @@ pub(crate) fn read(side: Side, texts: &[String]) -> (Vec<Entry>, Vec<Problem>) {
                 });
                 entries.push(Entry { tag, index, stream });
             }
-            Err(why) => problems.push(Problem::Syntax { side, text: text.clone(), why }),
+            Err(why) => problems.push(Problem::Syntax {
+                side,
+                text: text.clone(),
+                why,
+            }),
         }
     }
     if texts.len() > MAX_PORTS {
-        problems.push(Problem::TooManyPorts { side, count: texts.len(), limit: MAX_PORTS });
+        problems.push(Problem::TooManyPorts {
+            side,
+            count: texts.len(),
+            limit: MAX_PORTS,
+        });
     }
     problems.extend(numbering(side, &entries));
     (entries, problems)
@@ -61,10 +69,21 @@ pub(crate) fn check(calculator: &str, side: Side, entries: &[Entry], ports: &[Po
             let known = if ports.is_empty() {
                 format!("no {side}s")
             } else {
-                listed(ports.iter().map(|port| if port.tag.is_empty() { "one without a tag" } else { port.tag }))
+                listed(ports.iter().map(|port| {
+                    if port.tag.is_empty() {
+                        "one without a tag"
+                    } else {
+                        port.tag
+                    }
+                }))
             };
             let (port, calculator) = (entry.port(), calculator.to_owned());
-            problems.push(Problem::UnexpectedPort { side, port, calculator, known });
+            problems.push(Problem::UnexpectedPort {
+                side,
+                port,
+                calculator,
+                known,
+            });
         }
     }
     for port in ports {
@@ -72,11 +91,24 @@ pub(crate) fn check(calculator: &str, side: Side, entries: &[Entry], ports: &[Po
         let name = port_text(port.tag, 0);
         match (port.arity, count) {
             (Arity::One | Arity::Many, 0) => {
-                let doc = if port.doc.is_empty() { String::new() } else { format!(": {}", port.doc) };
+                let doc = if port.doc.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", port.doc)
+                };
                 let calculator = calculator.to_owned();
-                problems.push(Problem::MissingPort { side, port: name, calculator, doc });
+                problems.push(Problem::MissingPort {
+                    side,
+                    port: name,
+                    calculator,
+                    doc,
+                });
             }
-            (Arity::One | Arity::Optional, 2..) => problems.push(Problem::OnePort { side, port: name, count }),
+            (Arity::One | Arity::Optional, 2..) => problems.push(Problem::OnePort {
+                side,
+                port: name,
+                count,
+            }),
             _ => {}
         }
     }
@@ -88,13 +120,15 @@ pub(crate) fn check_pairs(contract: &Contract, inputs: &[Entry], outputs: &[Entr
     let unpaired = outputs.iter().filter(|output| {
         let port = contract.outputs.iter().find(|port| port.tag == output.tag);
         match port.map(|port| &port.carries) {
-            Some(PortType::SameAs(tag)) => {
-                !inputs.iter().any(|input| input.tag == *tag && input.index == output.index)
-            }
+            Some(PortType::SameAs(tag)) => !inputs
+                .iter()
+                .any(|input| input.tag == *tag && input.index == output.index),
             _ => false,
         }
     });
-    unpaired.map(|output| Problem::UnpairedOutput { port: output.port() }).collect()
+    unpaired
+        .map(|output| Problem::UnpairedOutput { port: output.port() })
+        .collect()
 }
 
 /// Entries in the order of the contract: by its ports, then by index.
@@ -122,12 +156,16 @@ pub(crate) fn port_text(tag: &str, index: usize) -> String {
 
 pub(crate) fn is_stream_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 pub(crate) fn is_tag(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 fn parse(text: &str) -> Result<(String, Option<usize>, String), &'static str> {
@@ -164,9 +202,16 @@ fn numbering(side: Side, entries: &[Entry]) -> Vec<Problem> {
         indices.sort_unstable();
         let twice = indices.windows(2).find(|pair| pair.first() == pair.last());
         if let Some([index, ..]) = twice {
-            problems.push(Problem::RepeatedPort { side, port: port_text(tag, *index) });
-        } else if let Some(gap) = (0..indices.len()).find(|expected| indices.get(*expected) != Some(expected)) {
-            problems.push(Problem::MissingIndex { side, port: port_text(tag, gap) });
+            problems.push(Problem::RepeatedPort {
+                side,
+                port: port_text(tag, *index),
+            });
+        } else if let Some(gap) = (0..indices.len()).find(|expected| indices.get(*expected) != Some(expected))
+        {
+            problems.push(Problem::MissingIndex {
+                side,
+                port: port_text(tag, gap),
+            });
         }
     }
     problems
@@ -179,9 +224,10 @@ mod tests {
     fn read_all(texts: &[&str]) -> Result<Vec<(String, usize, String)>, String> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         match read(Side::Input, &texts) {
-            (entries, problems) if problems.is_empty() => {
-                Ok(entries.into_iter().map(|entry| (entry.tag, entry.index, entry.stream)).collect())
-            }
+            (entries, problems) if problems.is_empty() => Ok(entries
+                .into_iter()
+                .map(|entry| (entry.tag, entry.index, entry.stream))
+                .collect()),
             (_, problems) => Err(problems[0].to_string()),
         }
     }
@@ -192,11 +238,23 @@ mod tests {
 
     #[test]
     fn accepts() {
-        assert_eq!(read_all(&["a", "b"]), Ok(vec![entry("", 0, "a"), entry("", 1, "b")]));
+        assert_eq!(
+            read_all(&["a", "b"]),
+            Ok(vec![entry("", 0, "a"), entry("", 1, "b")])
+        );
         assert_eq!(read_all(&["TAG:a"]), Ok(vec![entry("TAG", 0, "a")]));
-        assert_eq!(read_all(&["T:1:b", "T:0:a"]), Ok(vec![entry("T", 1, "b"), entry("T", 0, "a")]));
-        assert_eq!(read_all(&["T:a", "T:1:b"]), Ok(vec![entry("T", 0, "a"), entry("T", 1, "b")]));
-        assert_eq!(read_all(&["_x9", "_T:y"]), Ok(vec![entry("", 0, "_x9"), entry("_T", 0, "y")]));
+        assert_eq!(
+            read_all(&["T:1:b", "T:0:a"]),
+            Ok(vec![entry("T", 1, "b"), entry("T", 0, "a")])
+        );
+        assert_eq!(
+            read_all(&["T:a", "T:1:b"]),
+            Ok(vec![entry("T", 0, "a"), entry("T", 1, "b")])
+        );
+        assert_eq!(
+            read_all(&["_x9", "_T:y"]),
+            Ok(vec![entry("", 0, "_x9"), entry("_T", 0, "y")])
+        );
     }
 
     #[test]
@@ -216,7 +274,15 @@ mod tests {
             let error = read_all(&[text]).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
-        assert!(read_all(&["T:a", "T:b"]).unwrap_err().contains("T is given twice"));
-        assert!(read_all(&["T:a", "T:2:b"]).unwrap_err().contains("T:1 is missing"));
+        assert!(
+            read_all(&["T:a", "T:b"])
+                .unwrap_err()
+                .contains("T is given twice")
+        );
+        assert!(
+            read_all(&["T:a", "T:2:b"])
+                .unwrap_err()
+                .contains("T:1 is missing")
+        );
     }
 }

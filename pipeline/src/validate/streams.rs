@@ -7,10 +7,10 @@ use crate::contract::{Contract, PortType};
 use crate::nearest::suggestion;
 use crate::packet::TypeInfo;
 use crate::spec::GraphSpec;
+use crate::validate::Draft;
 use crate::validate::error::{GraphError, Problem};
 use crate::validate::plan::{Outlet, Plan, PlannedInput, PlannedNode, RequiredSidePacket};
 use crate::validate::ports::{Entry, arrange};
-use crate::validate::Draft;
 
 /// Who writes a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +23,29 @@ enum Writer {
 pub(super) fn check(spec: &GraphSpec, drafts: &[Draft], errors: &mut Vec<GraphError>) -> Vec<usize> {
     let writers = writers(spec, drafts, errors);
     for draft in drafts {
-        for entry in draft.inputs.iter().filter(|entry| !writers.contains_key(entry.stream.as_str())) {
+        for entry in draft
+            .inputs
+            .iter()
+            .filter(|entry| !writers.contains_key(entry.stream.as_str()))
+        {
             let (stream, port) = (entry.stream.clone(), entry.port());
             let hint = hint(&entry.stream, &writers);
-            errors.push(GraphError::node(&draft.name, Problem::NoProducer { stream, port, hint }));
+            errors.push(GraphError::node(
+                &draft.name,
+                Problem::NoProducer { stream, port, hint },
+            ));
         }
     }
-    for stream in spec.output_streams.iter().filter(|stream| !writers.contains_key(stream.as_str())) {
+    for stream in spec
+        .output_streams
+        .iter()
+        .filter(|stream| !writers.contains_key(stream.as_str()))
+    {
         let hint = hint(stream, &writers);
-        errors.push(GraphError::graph(Problem::NoOutput { stream: stream.clone(), hint }));
+        errors.push(GraphError::graph(Problem::NoOutput {
+            stream: stream.clone(),
+            hint,
+        }));
     }
     match sort(drafts, &writers) {
         Ok(order) => {
@@ -39,7 +53,9 @@ pub(super) fn check(spec: &GraphSpec, drafts: &[Draft], errors: &mut Vec<GraphEr
             order
         }
         Err(cycle) => {
-            let names = cycle.into_iter().filter_map(|index| Some(drafts.get(index)?.name.clone()));
+            let names = cycle
+                .into_iter()
+                .filter_map(|index| Some(drafts.get(index)?.name.clone()));
             errors.push(GraphError::graph(Problem::Cycle(names.collect())));
             Vec::new()
         }
@@ -53,23 +69,31 @@ pub(super) fn plan(
     order: &[usize],
     queue_limit: usize,
     threads: Option<usize>,
-) -> Result<Plan, GraphError> {
+) -> Plan {
     let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     // Sources first: they are the least urgent, and the run tells them by number.
-    let (sources, others): (Vec<usize>, Vec<usize>) =
-        order.iter().partition(|index| matches!(drafts.get(**index), Some(Some(draft)) if draft.is_source()));
-    let ordered = sources.iter().chain(&others).filter_map(|index| drafts.get_mut(*index)?.take());
-    let mut nodes = ordered.map(planned).collect::<Result<Vec<PlannedNode>, GraphError>>()?;
+    let (sources, others): (Vec<usize>, Vec<usize>) = order
+        .iter()
+        .partition(|index| matches!(drafts.get(**index), Some(Some(draft)) if draft.is_source()));
+    let ordered = sources
+        .iter()
+        .chain(&others)
+        .filter_map(|index| drafts.get_mut(*index)?.take());
+    let mut nodes: Vec<PlannedNode> = ordered.filter_map(planned).collect();
     let outlets = outlets(spec, &nodes);
     for node in &mut nodes {
-        node.outlets = node.outputs.iter().map(|port| outlets.get(&port.stream).cloned().unwrap_or_default()).collect();
+        node.outlets = node
+            .outputs
+            .iter()
+            .map(|port| outlets.get(&port.stream).cloned().unwrap_or_default())
+            .collect();
     }
     find_ancestors(spec, &mut nodes, sources.len());
     let inputs = spec.input_streams.iter().map(|stream| PlannedInput {
         stream: stream.clone(),
         outlet: outlets.get(stream).cloned().unwrap_or_default(),
     });
-    Ok(Plan {
+    Plan {
         sources: sources.len(),
         inputs: inputs.collect(),
         outputs: spec.output_streams.clone(),
@@ -77,7 +101,7 @@ pub(super) fn plan(
         threads,
         side: nodes.iter().flat_map(required_side_packets).collect(),
         nodes,
-    })
+    }
 }
 
 fn writers<'a>(
@@ -86,8 +110,9 @@ fn writers<'a>(
     errors: &mut Vec<GraphError>,
 ) -> BTreeMap<&'a str, Writer> {
     let graph = spec.input_streams.iter().enumerate();
-    let mut writers: BTreeMap<&str, Writer> =
-        graph.map(|(index, stream)| (stream.as_str(), Writer::Graph(index))).collect();
+    let mut writers: BTreeMap<&str, Writer> = graph
+        .map(|(index, stream)| (stream.as_str(), Writer::Graph(index)))
+        .collect();
     for (index, draft) in drafts.iter().enumerate() {
         for entry in &draft.outputs {
             let before = writers.insert(&entry.stream, Writer::Node(index));
@@ -95,12 +120,15 @@ fn writers<'a>(
                 None => continue,
                 Some(Writer::Graph(_)) => "the graph's inputStreams".to_owned(),
                 Some(Writer::Node(other)) if other == index => "the same node".to_owned(),
-                Some(Writer::Node(other)) => {
-                    drafts.get(other).map_or(String::new(), |other| format!("node {}", other.name))
-                }
+                Some(Writer::Node(other)) => drafts
+                    .get(other)
+                    .map_or(String::new(), |other| format!("node {}", other.name)),
             };
             let stream = entry.stream.clone();
-            errors.push(GraphError::node(&draft.name, Problem::TwoProducers { stream, other }));
+            errors.push(GraphError::node(
+                &draft.name,
+                Problem::TwoProducers { stream, other },
+            ));
         }
     }
     writers
@@ -116,18 +144,36 @@ fn hint(stream: &str, writers: &BTreeMap<&str, Writer>) -> String {
 /// The order of the text where that already works, else the nearest one; or the nodes of a cycle.
 fn sort(drafts: &[Draft], writers: &BTreeMap<&str, Writer>) -> Result<Vec<usize>, Vec<usize>> {
     let feeds = |draft: &Draft| -> BTreeSet<usize> {
-        let before = draft.inputs.iter().filter_map(|entry| writers.get(entry.stream.as_str()));
-        before.filter_map(|writer| if let Writer::Node(index) = writer { Some(*index) } else { None }).collect()
+        let before = draft
+            .inputs
+            .iter()
+            .filter_map(|entry| writers.get(entry.stream.as_str()));
+        before
+            .filter_map(|writer| {
+                if let Writer::Node(index) = writer {
+                    Some(*index)
+                } else {
+                    None
+                }
+            })
+            .collect()
     };
     let needs: Vec<BTreeSet<usize>> = drafts.iter().map(feeds).collect();
     let mut missing: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
-    let mut free: BinaryHeap<Reverse<usize>> =
-        missing.iter().enumerate().filter(|(_, count)| **count == 0).map(|(index, _)| Reverse(index)).collect();
+    let mut free: BinaryHeap<Reverse<usize>> = missing
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count == 0)
+        .map(|(index, _)| Reverse(index))
+        .collect();
     let mut order = Vec::with_capacity(drafts.len());
     while let Some(Reverse(index)) = free.pop() {
         order.push(index);
-        for (reader, needed) in needs.iter().enumerate().filter(|(_, needed)| needed.contains(&index)) {
-            debug_assert!(needed.contains(&index));
+        for (reader, _) in needs
+            .iter()
+            .enumerate()
+            .filter(|(_, needed)| needed.contains(&index))
+        {
             if let Some(count) = missing.get_mut(reader) {
                 *count -= 1;
                 if *count == 0 {
@@ -136,15 +182,21 @@ fn sort(drafts: &[Draft], writers: &BTreeMap<&str, Writer>) -> Result<Vec<usize>
             }
         }
     }
-    if order.len() == drafts.len() { Ok(order) } else { Err(cycle(&needs, &order)) }
+    if order.len() == drafts.len() {
+        Ok(order)
+    } else {
+        Err(cycle(&needs, &order))
+    }
 }
 
 /// One cycle among the nodes that couldn't be ordered, from writer to reader, closed by its first node.
 fn cycle(needs: &[BTreeSet<usize>], ordered: &[usize]) -> Vec<usize> {
     let stuck = |index: &usize| !ordered.contains(index);
     let mut path: Vec<usize> = (0..needs.len()).find(|index| stuck(index)).into_iter().collect();
-    while let Some(next) =
-        path.last().and_then(|last| needs.get(*last)).and_then(|needed| needed.iter().copied().find(|index| stuck(index)))
+    while let Some(next) = path
+        .last()
+        .and_then(|last| needs.get(*last))
+        .and_then(|needed| needed.iter().copied().find(|index| stuck(index)))
     {
         if let Some(start) = path.iter().position(|index| *index == next) {
             let mut cycle: Vec<usize> = path.split_off(start);
@@ -165,11 +217,15 @@ fn check_types(
 ) {
     let mut types: BTreeMap<&str, TypeInfo> = BTreeMap::new();
     for draft in order.iter().filter_map(|index| drafts.get(*index)) {
-        let Some((_, contract)) = &draft.kind else { continue };
+        let Some((_, contract)) = &draft.kind else {
+            continue;
+        };
         for entry in &draft.inputs {
             let found = types.get(entry.stream.as_str()).copied();
             let port = contract.inputs.iter().find(|port| port.tag == entry.tag);
-            let (Some(port), Some(found)) = (port, found) else { continue };
+            let (Some(port), Some(found)) = (port, found) else {
+                continue;
+            };
             if !port.carries.accepts(Some(found)) {
                 let producer = match writers.get(entry.stream.as_str()) {
                     Some(Writer::Node(index)) => drafts.get(*index).map_or("", |draft| draft.name.as_str()),
@@ -199,28 +255,42 @@ fn output_type(
     inputs: &[Entry],
     types: &BTreeMap<&str, TypeInfo>,
 ) -> Option<TypeInfo> {
-    match &contract.outputs.iter().find(|port| port.tag == output.tag)?.carries {
+    match &contract
+        .outputs
+        .iter()
+        .find(|port| port.tag == output.tag)?
+        .carries
+    {
         PortType::Is(carried) => Some(*carried),
         PortType::SameAs(tag) => {
-            let input = inputs.iter().find(|input| input.tag == *tag && input.index == output.index)?;
+            let input = inputs
+                .iter()
+                .find(|input| input.tag == *tag && input.index == output.index)?;
             types.get(input.stream.as_str()).copied()
         }
         PortType::Any | PortType::OneOf(_) => None,
     }
 }
 
-fn planned(draft: Draft) -> Result<PlannedNode, GraphError> {
-    let unusable = Problem::UnknownCalculator { calculator: draft.spec.calculator.clone(), hint: String::new() };
-    let (kind, contract) = draft.kind.ok_or_else(|| GraphError::node(&draft.name, unusable))?;
+/// None for a node without a usable calculator: a mistake that was reported before.
+fn planned(draft: Draft) -> Option<PlannedNode> {
+    let (kind, contract) = draft.kind?;
     let side = contract.side_inputs.iter().filter_map(|port| {
-        draft.spec.side_packets.get(port.tag).map(|name| (port.tag, name.clone()))
+        draft
+            .spec
+            .side_packets
+            .get(port.tag)
+            .map(|name| (port.tag, name.clone()))
     });
-    Ok(PlannedNode {
+    Some(PlannedNode {
         inputs: arrange(&draft.inputs, &contract.inputs),
         outputs: arrange(&draft.outputs, &contract.outputs),
         side: side.collect(),
         freshness: draft.spec.freshness,
-        max_age: draft.spec.max_age.map(|age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX)),
+        max_age: draft
+            .spec
+            .max_age
+            .map(|age| i64::try_from(age.get().as_nanos()).unwrap_or(i64::MAX)),
         options: draft.spec.options,
         name: draft.name,
         outlets: Vec::new(),
@@ -234,7 +304,11 @@ fn outlets(spec: &GraphSpec, nodes: &[PlannedNode]) -> BTreeMap<String, Outlet> 
     let mut outlets: BTreeMap<String, Outlet> = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate() {
         for (input, port) in node.inputs.iter().enumerate() {
-            outlets.entry(port.stream.clone()).or_default().readers.push((index, input));
+            outlets
+                .entry(port.stream.clone())
+                .or_default()
+                .readers
+                .push((index, input));
         }
     }
     for (index, stream) in spec.output_streams.iter().enumerate() {
@@ -246,8 +320,9 @@ fn outlets(spec: &GraphSpec, nodes: &[PlannedNode]) -> BTreeMap<String, Outlet> 
 /// Per input of each node: the sources and graph inputs that fill it in the end.
 fn find_ancestors(spec: &GraphSpec, nodes: &mut [PlannedNode], sources: usize) {
     let graph = spec.input_streams.iter().enumerate();
-    let mut of_stream: BTreeMap<String, BTreeSet<usize>> =
-        graph.map(|(index, stream)| (stream.clone(), BTreeSet::from([sources + index]))).collect();
+    let mut of_stream: BTreeMap<String, BTreeSet<usize>> = graph
+        .map(|(index, stream)| (stream.clone(), BTreeSet::from([sources + index])))
+        .collect();
     for (index, node) in nodes.iter_mut().enumerate() {
         let of_input = |stream: &String| of_stream.get(stream).cloned().unwrap_or_default();
         let ancestors: Vec<BTreeSet<usize>> = node.inputs.iter().map(|port| of_input(&port.stream)).collect();
@@ -255,7 +330,10 @@ fn find_ancestors(spec: &GraphSpec, nodes: &mut [PlannedNode], sources: usize) {
         if index < sources {
             all.insert(index);
         }
-        node.ancestors = ancestors.into_iter().map(|set| set.into_iter().collect()).collect();
+        node.ancestors = ancestors
+            .into_iter()
+            .map(|set| set.into_iter().collect())
+            .collect();
         for port in &node.outputs {
             of_stream.insert(port.stream.clone(), all.clone());
         }
@@ -266,6 +344,11 @@ fn required_side_packets(node: &PlannedNode) -> impl Iterator<Item = RequiredSid
     node.side.iter().filter_map(|(tag, name)| {
         let port = node.contract.side_inputs.iter().find(|port| port.tag == *tag)?;
         let (name, node) = (name.clone(), node.name.clone());
-        Some(RequiredSidePacket { name, node, port: port.tag, carries: port.carries.clone() })
+        Some(RequiredSidePacket {
+            name,
+            node,
+            port: port.tag,
+            carries: port.carries.clone(),
+        })
     })
 }

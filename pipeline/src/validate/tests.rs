@@ -14,7 +14,9 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 fn with_nodes(nodes: &str) -> Vec<String> {
-    errors(&format!("nodes:\n- {{name: camera, calculator: Generator, outputs: [frames]}}\n{nodes}"))
+    errors(&format!(
+        "nodes:\n- {{name: camera, calculator: Generator, outputs: [frames]}}\n{nodes}"
+    ))
 }
 
 #[test]
@@ -28,12 +30,18 @@ fn each_mistake_is_named_with_what_to_do() {
             "- {name: d, calculator: Zebra, inputs: [frames]}",
             "node d: calculator Zebra is unknown; known are Busy, Classify, Count",
         ),
-        ("- {name: 9d, calculator: Discard, inputs: [frames]}", "node 9d: the name `9d` isn't possible"),
+        (
+            "- {name: 9d, calculator: Discard, inputs: [frames]}",
+            "node 9d: the name `9d` isn't possible",
+        ),
         (
             "- {name: camera, calculator: Discard, inputs: [frames]}",
             "node camera: the name is given to 2 nodes; give each its own",
         ),
-        ("- {name: d, calculator: Discard, inputs: [Frames]}", "node d: input `Frames` can't be read"),
+        (
+            "- {name: d, calculator: Discard, inputs: [Frames]}",
+            "node d: input `Frames` can't be read",
+        ),
         (
             "- {name: d, calculator: Discard, inputs: [frame]}",
             "node d: input 0 reads stream frame, which nothing writes; did you mean frames?",
@@ -59,14 +67,17 @@ fn each_mistake_is_named_with_what_to_do() {
              - {name: d, calculator: MqttSink, inputs: [b], options: {stream: x}}",
             "node d: input 0 takes Labels or Value or i64 or f64 or bool or String, but stream b carries Frame",
         ),
-        ("- {name: d, calculator: Discard}", "node d: input 0 is missing; Discard needs it: anything"),
+        (
+            "- {name: d, calculator: Discard}",
+            "node d: input 0 is missing; Discard needs it: anything",
+        ),
         (
             "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a, b]}",
             "node d: output 0 takes one stream, but has 2",
         ),
         (
-            "- {name: d, calculator: Discard, inputs: ['TAG:frames']}",
-            "node d: input TAG isn't known to Discard; it has one without a tag",
+            "- {name: d, calculator: Busy, inputs: [frames], outputs: ['TAG:x']}",
+            "node d: output TAG isn't known to Busy; it has one without a tag",
         ),
         (
             "- {name: d, calculator: Discard, inputs: [frames], outputs: [x]}",
@@ -109,15 +120,27 @@ fn each_mistake_is_named_with_what_to_do() {
         ),
         ("maxQueueSize: 0", "maxQueueSize is 0; it must be 1 to 10000"),
         ("inputStreams: [In]", "graph stream name `In` isn't possible"),
-        ("inputStreams: [frames]", "node camera: stream frames is also written by the graph's inputStreams"),
-        ("outputStreams: [x]", "output stream x of the graph is written by no node"),
+        (
+            "inputStreams: [frames]",
+            "node camera: stream frames is also written by the graph's inputStreams",
+        ),
+        (
+            "outputStreams: [x]",
+            "output stream x of the graph is written by no node",
+        ),
         ("outputStreams: [frames, frames]", "stream frames is listed twice"),
     ];
     for (nodes, start) in table {
         let found = with_nodes(nodes);
-        assert!(found.len() == 1 && found[0].starts_with(start), "{nodes}\n  gave {found:#?}\n  not  {start}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(start),
+            "{nodes}\n  gave {found:#?}\n  not  {start}"
+        );
     }
-    assert_eq!(errors("nodes: []"), ["the graph has no nodes; list at least one under `nodes`"]);
+    assert_eq!(
+        errors("nodes: []"),
+        ["the graph has no nodes; list at least one under `nodes`"]
+    );
 }
 
 #[test]
@@ -128,7 +151,10 @@ fn all_mistakes_are_found_at_once() {
 - {name: c, calculator: Discard, inputs: [nothing]}",
     );
     for part in ["Zebra", "wait", "2 nodes", "nothing"] {
-        assert!(found.iter().any(|error| error.contains(part)), "{part} isn't in {found:#?}");
+        assert!(
+            found.iter().any(|error| error.contains(part)),
+            "{part} isn't in {found:#?}"
+        );
     }
     assert_eq!(found.len(), 4, "{found:#?}");
 }

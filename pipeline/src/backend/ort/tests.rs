@@ -15,7 +15,16 @@ fn number(field: u8, value: u8) -> Vec<u8> {
 
 /// ValueInfoProto of an f32 tensor; a side of 0 stands for one that is open.
 fn value_info(name: &str, sides: &[u8]) -> Vec<u8> {
-    let side = |side: &u8| field(1, &if *side == 0 { field(2, b"n") } else { number(1, *side) });
+    let side = |side: &u8| {
+        field(
+            1,
+            &if *side == 0 {
+                field(2, b"n")
+            } else {
+                number(1, *side)
+            },
+        )
+    };
     let shape: Vec<u8> = sides.iter().flat_map(side).collect();
     let tensor = [number(1, 1), field(2, &shape)].concat();
     [field(1, name.as_bytes()), field(2, &field(1, &tensor))].concat()
@@ -23,15 +32,26 @@ fn value_info(name: &str, sides: &[u8]) -> Vec<u8> {
 
 /// A model of one operator.
 fn model(operator: &str, inputs: &[(&str, &[u8])], output: (&str, &[u8])) -> Model {
-    let mut node: Vec<u8> = inputs.iter().flat_map(|(name, _)| field(1, name.as_bytes())).collect();
+    let mut node: Vec<u8> = inputs
+        .iter()
+        .flat_map(|(name, _)| field(1, name.as_bytes()))
+        .collect();
     node.extend(field(2, output.0.as_bytes()));
     node.extend(field(4, operator.as_bytes()));
     let mut graph = [field(1, &node), field(2, b"g")].concat();
-    graph.extend(inputs.iter().flat_map(|(name, sides)| field(11, &value_info(name, sides))));
+    graph.extend(
+        inputs
+            .iter()
+            .flat_map(|(name, sides)| field(11, &value_info(name, sides))),
+    );
     graph.extend(field(12, &value_info(output.0, output.1)));
     let opset = [field(1, b""), number(2, 13)].concat();
     let bytes = [number(1, 8), field(7, &graph), field(8, &opset)].concat();
-    Model { name: "small".to_owned(), bytes: Arc::from(bytes), threads: 1 }
+    Model {
+        name: "small".to_owned(),
+        bytes: Arc::from(bytes),
+        threads: 1,
+    }
 }
 
 fn sum() -> Model {
@@ -54,7 +74,13 @@ fn loads_tells_its_ports_and_runs_into_the_same_memory() {
         element: ElementType::F32,
         shape: vec![Some(1), Some(3)],
     };
-    assert_eq!(session.io(), &ModelIo { inputs: vec![port("x"), port("y")], outputs: vec![port("z")] });
+    assert_eq!(
+        session.io(),
+        &ModelIo {
+            inputs: vec![port("x"), port("y")],
+            outputs: vec![port("z")]
+        }
+    );
     let (x, y) = (row([1.0, 2.0, 3.0]), row([10.0, 20.0, 30.0]));
     let mut outputs = Vec::new();
     session.run(&[&x, &y], &mut outputs).unwrap();
@@ -66,7 +92,9 @@ fn loads_tells_its_ports_and_runs_into_the_same_memory() {
 
 #[test]
 fn an_open_side_takes_any_size() {
-    let mut session = backend().load(&model("Relu", &[("x", &[0, 3])], ("y", &[0, 3]))).unwrap();
+    let mut session = backend()
+        .load(&model("Relu", &[("x", &[0, 3])], ("y", &[0, 3])))
+        .unwrap();
     assert_eq!(session.io().inputs[0].shape, [None, Some(3)]);
     let x = Tensor::f32(vec![2, 3], vec![-1.0, 2.0, -3.0, 4.0, -5.0, 6.0]).unwrap();
     let mut outputs = Vec::new();
@@ -92,18 +120,35 @@ fn broken_models_are_errors() {
     let whole = sum();
     let cut = |length: usize| Arc::from(&whole.bytes[..length]);
     for length in 0..whole.bytes.len() {
-        let loaded = backend().load(&Model { bytes: cut(length), ..whole.clone() });
+        let loaded = backend().load(&Model {
+            bytes: cut(length),
+            ..whole.clone()
+        });
         // Some prefixes are whole protobufs; they must load or fail, never crash.
         assert!(loaded.is_err() || length > 2, "{length}");
     }
-    let error = backend().load(&Model { bytes: Arc::from(&b"no model"[..]), ..whole }).map(|_| ()).unwrap_err();
-    assert!(error.to_string().starts_with("model small can't be loaded"), "{error}");
+    let error = backend()
+        .load(&Model {
+            bytes: Arc::from(&b"no model"[..]),
+            ..whole
+        })
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("model small can't be loaded"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_missing_or_wrong_library_is_named() {
     let missing = OrtBackend::new(Some(Path::new("/nowhere/libonnxruntime.so"))).unwrap_err();
-    assert!(missing.to_string().starts_with("no ONNX Runtime at /nowhere/libonnxruntime.so"), "{missing}");
+    assert!(
+        missing
+            .to_string()
+            .starts_with("no ONNX Runtime at /nowhere/libonnxruntime.so"),
+        "{missing}"
+    );
     let file = tempfile::NamedTempFile::new().unwrap();
     let wrong = OrtBackend::new(Some(file.path())).unwrap_err().to_string();
     assert!(wrong.contains("can't be used as ONNX Runtime"), "{wrong}");
@@ -160,7 +205,15 @@ fn a_graph_runs_a_model() {
     };
     let kept = run(model("Relu", &[("x", &[1, 1, 1, 4])], ("y", &[1, 1, 1, 4]))).unwrap();
     assert_eq!(kept.len(), 3);
-    assert_eq!((kept[0].0.as_str(), &kept[0].1["top"][0]["label"]), ("dishes", &"d".into()));
-    let error = run(model("Relu", &[("x", &[1, 3, 8, 8])], ("y", &[1, 3, 8, 8]))).unwrap_err().to_string();
-    assert!(error.starts_with("node dish: Process failed: model dish") || error.contains("but got f32 1×1×1×4"), "{error}");
+    assert_eq!(
+        (kept[0].0.as_str(), &kept[0].1["top"][0]["label"]),
+        ("dishes", &"d".into())
+    );
+    let error = run(model("Relu", &[("x", &[1, 3, 8, 8])], ("y", &[1, 3, 8, 8])))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("node dish: Process failed: model dish") || error.contains("but got f32 1×1×1×4"),
+        "{error}"
+    );
 }

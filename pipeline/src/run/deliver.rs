@@ -1,0 +1,158 @@
+//! Packets between nodes: delivery to every reader, and holding sources back while a stream is full.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex};
+
+use crate::packet::Packet;
+use crate::run::Observed;
+use crate::run::cell::Body;
+use crate::run::engine::{Engine, Woken};
+use crate::run::inbox::{Crossings, Phase, Readiness};
+use crate::run::shard::Shard;
+use crate::sync::lock;
+use crate::timestamp::Timestamp;
+use crate::validate::plan::{Outlet, PlannedNode};
+
+/// A stream that is fed from outside.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) shard: Mutex<Shard>,
+    /// Whoever waits for room waits here, without the stream's lock.
+    pub(crate) door: Mutex<()>,
+    pub(crate) room: Condvar,
+}
+
+impl Feed {
+    pub(crate) fn new() -> Self {
+        Self {
+            shard: Mutex::new(Shard::new()),
+            door: Mutex::new(()),
+            room: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn open_door(&self) {
+        drop(lock(&self.door));
+        self.room.notify_all();
+    }
+}
+
+impl Engine {
+    pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, woken: &mut Woken) {
+        for (shard, outlet) in body.io.shards.iter_mut().zip(&planned.outlets) {
+            if shard.has_news() {
+                self.deliver(shard, outlet, woken);
+            }
+        }
+    }
+
+    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, woken: &mut Woken) {
+        let bound = shard.announce();
+        if let (Some(output), Some(observer)) = (outlet.observed, &self.observer) {
+            let stream = self.plan.outputs.get(output).map_or("", String::as_str);
+            for packet in &shard.packets {
+                observer.seen(stream, Observed::Packet(packet));
+            }
+            observer.seen(
+                stream,
+                if bound == Timestamp::DONE {
+                    Observed::Closed
+                } else {
+                    Observed::Bound(bound)
+                },
+            );
+        }
+        let Some(((last_node, last_input), others)) = outlet.readers.split_last() else {
+            shard.discard();
+            return;
+        };
+        for (node, input) in others {
+            self.hand_over(*node, *input, shard.packets.iter().cloned(), bound, woken);
+        }
+        // The last reader gets the packets themselves, so that a lone reader may be a packet's only holder.
+        self.hand_over(*last_node, *last_input, shard.packets.drain(..), bound, woken);
+    }
+
+    fn hand_over(
+        &self,
+        node: usize,
+        input: usize,
+        packets: impl Iterator<Item = Packet>,
+        bound: Timestamp,
+        woken: &mut Woken,
+    ) {
+        let (Some(cell), Some(planned)) = (self.cells.get(node), self.plan.nodes.get(node)) else {
+            return;
+        };
+        let mut inbox = lock(&cell.inbox);
+        inbox.deliver(input, packets, bound);
+        let crossings = inbox.crossings();
+        if inbox.phase == Phase::Idle && inbox.readiness() != Readiness::Wait {
+            inbox.phase = Phase::Queued;
+            woken.push(node);
+        }
+        drop(inbox);
+        self.apply(planned, crossings, woken);
+    }
+
+    pub(crate) fn apply(&self, planned: &PlannedNode, crossings: Crossings, woken: &mut Woken) {
+        if crossings == Crossings::default() {
+            return;
+        }
+        for (input, ancestors) in planned.ancestors.iter().enumerate() {
+            let bit = 1 << input;
+            for ancestor in ancestors {
+                let Some(count) = self.throttles.get(*ancestor) else {
+                    continue;
+                };
+                if crossings.filled & bit != 0 {
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                if crossings.eased & bit != 0 && count.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    self.release(*ancestor, woken);
+                }
+            }
+        }
+    }
+
+    /// Lets a source or a graph input run that was held back.
+    fn release(&self, ancestor: usize, woken: &mut Woken) {
+        if let Some(feed) = ancestor.checked_sub(self.plan.sources) {
+            if let Some(feed) = self.feeds.get(feed) {
+                feed.open_door();
+            }
+        } else if let Some(cell) = self.cells.get(ancestor) {
+            let mut inbox = lock(&cell.inbox);
+            if inbox.phase == Phase::Throttled {
+                inbox.phase = Phase::Queued;
+                woken.push(ancestor);
+            }
+        }
+    }
+
+    /// Delivers from outside. The packet was checked by the caller's use of the shard.
+    pub(crate) fn feed(&self, index: usize, packet: Option<Packet>, bound: Timestamp) {
+        let (Some(feed), Some(input)) = (self.feeds.get(index), self.plan.inputs.get(index)) else {
+            return;
+        };
+        let mut woken = Woken::new();
+        let mut shard = lock(&feed.shard);
+        if let Some(packet) = packet {
+            // Too late or closed: nothing to deliver, and the caller was told by `bound`.
+            let _ = shard.send(packet);
+        }
+        shard.raise(bound);
+        if shard.has_news() {
+            self.deliver(&mut shard, &input.outlet, &mut woken);
+        }
+        drop(shard);
+        feed.open_door();
+        self.services.pool.publish_all(woken);
+    }
+
+    pub(crate) fn is_throttled(&self, index: usize) -> bool {
+        self.throttles
+            .get(index)
+            .is_some_and(|count| count.load(Ordering::SeqCst) > 0)
+    }
+}

@@ -1,0 +1,70 @@
+//! The figures of a running graph, read while it runs.
+
+use crate::run::RunningGraph;
+use crate::run::cell::Cell;
+use crate::run::meter::{Tally, drops};
+use crate::stats::{Drops, GraphStats, NodeStats, SourceStats};
+use crate::sync::lock;
+
+impl RunningGraph {
+    /// Everything since the start.
+    pub fn stats(&self) -> GraphStats {
+        self.collect(self.started, |cell, dropped| (lock(&cell.meter).total(), dropped))
+    }
+
+    /// Everything since the last call of this. For one reader: whoever calls it takes the window away.
+    pub fn take_window(&self) -> GraphStats {
+        let now = self.engine.services.pool.clock().nanos();
+        let since = std::mem::replace(&mut *lock(&self.window_started), now);
+        self.collect(since, |cell, dropped| lock(&cell.meter).take_window(dropped))
+    }
+
+    fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (Tally, Drops)) -> GraphStats {
+        let seconds = (self.engine.services.pool.clock().nanos() - since) as f64 / 1e9;
+        let per_second = |count: u64| {
+            if seconds > 0.0 {
+                count as f64 / seconds
+            } else {
+                0.0
+            }
+        };
+        let mut stats = GraphStats {
+            elapsed_seconds: seconds,
+            ..GraphStats::default()
+        };
+        for (index, (cell, planned)) in self.engine.cells.iter().zip(&self.engine.plan.nodes).enumerate() {
+            let (dropped, queued) = {
+                let inbox = lock(&cell.inbox);
+                (drops(&inbox.dropped), inbox.queued())
+            };
+            let (tally, drops) = read(cell, dropped);
+            let (name, calculator) = (planned.name.clone(), planned.kind.name.to_owned());
+            if index < self.engine.plan.sources {
+                stats.sources.push(SourceStats {
+                    name,
+                    calculator,
+                    produced: tally.produced,
+                    fps: per_second(tally.produced),
+                    lateness_ms: tally.lateness_ms(),
+                    process_ms: tally.process_ms(),
+                    drops,
+                    errors: tally.errors,
+                });
+            } else {
+                stats.nodes.push(NodeStats {
+                    name,
+                    calculator,
+                    processed: tally.processed,
+                    fps: per_second(tally.processed),
+                    process_ms: tally.process_ms(),
+                    start_age_ms: tally.start_age_ms(),
+                    end_age_ms: tally.end_age_ms(),
+                    drops,
+                    queued,
+                    errors: tally.errors,
+                });
+            }
+        }
+        stats
+    }
+}
