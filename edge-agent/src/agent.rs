@@ -57,7 +57,8 @@ pub struct Agent {
     restart_at: Duration,
     restarts: u32,
     profiles: VecDeque<ProfileRequest>,
-    measuring: bool,
+    /// Id of the request that is measured now.
+    measuring: Option<String>,
     ending: bool,
 }
 
@@ -106,7 +107,7 @@ impl Agent {
             restart_at: Duration::ZERO,
             restarts: 0,
             profiles: VecDeque::new(),
-            measuring: false,
+            measuring: None,
             ending: false,
         }
     }
@@ -124,9 +125,13 @@ impl Agent {
 
     /// When `Tick` has something to do.
     pub fn wake_at(&self) -> Option<Duration> {
-        let watch = self.run.as_ref().and_then(|run| run.watch.as_ref()).map(Watch::wake_at);
+        let watch = self
+            .run
+            .as_ref()
+            .and_then(|run| run.watch.as_ref())
+            .map(Watch::wake_at);
         let fetching = matches!(self.active, Models::Fetching { .. });
-        let idle = self.run.is_none() && !self.measuring && !self.ending && !fetching;
+        let idle = self.run.is_none() && self.measuring.is_none() && !self.ending && !fetching;
         let restart = (idle && self.disk.active.is_some()).then_some(self.restart_at);
         watch.into_iter().chain(restart).min()
     }
@@ -142,7 +147,7 @@ impl Agent {
 
     /// On the way from one state to another: worth reporting more often.
     pub fn is_busy(&self) -> bool {
-        self.disk.trial.is_some() || self.measuring
+        self.disk.trial.is_some() || self.measuring.is_some()
     }
 
     fn take(&mut self, event: Event, now: Now, effects: &mut Vec<Effect>) {
@@ -174,18 +179,22 @@ impl Agent {
                 }
             }
             Event::Profile(request) => self.profile(*request, effects),
-            Event::Measured => self.measuring = false,
+            Event::Measured => self.measuring = None,
             Event::Tick => {}
             Event::Shutdown => self.shut_down(effects),
         }
     }
 
     fn profile(&mut self, request: ProfileRequest, effects: &mut Vec<Effect>) {
-        if self.profiles.iter().any(|waiting| waiting.id == request.id) {
+        let known = self.profiles.iter().any(|waiting| waiting.id == request.id);
+        if known || self.measuring.as_ref() == Some(&request.id) {
             return;
         }
         if self.profiles.len() >= MAX_PROFILES {
-            let message = format!("{MAX_PROFILES} profile requests are waiting already; {} is dropped", request.id);
+            let message = format!(
+                "{MAX_PROFILES} profile requests are waiting already; {} is dropped",
+                request.id
+            );
             effects.push(Effect::Notice(Failure::new("ProfileQueueFull", message)));
             return;
         }
@@ -204,7 +213,12 @@ impl Agent {
 
     /// Takes the step in the document's progress, if it leads forward.
     fn advance(&mut self, phase: Phase, failure: Option<Failure>, now: Now, effects: &mut Vec<Effect>) {
-        let Some(progress) = self.disk.progress.as_mut().filter(|p| !p.phase.is_final() && p.phase < phase) else {
+        let Some(progress) = self
+            .disk
+            .progress
+            .as_mut()
+            .filter(|p| !p.phase.is_final() && p.phase < phase)
+        else {
             return;
         };
         progress.phase = phase;
@@ -217,7 +231,14 @@ impl Agent {
     }
 
     fn last_ack(&self, now: Now) -> Option<Effect> {
-        let Progress { rollout, order, attempt, phase, code, message } = self.disk.progress.clone()?;
+        let Progress {
+            rollout,
+            order,
+            attempt,
+            phase,
+            code,
+            message,
+        } = self.disk.progress.clone()?;
         Some(Effect::Ack(Box::new(Ack {
             version: protocol::VERSION,
             device: self.settings.device.clone(),

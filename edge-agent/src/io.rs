@@ -1,7 +1,10 @@
 //! Performs what the agent decides: disk, network, the running graph.
 
 pub mod disk;
+pub mod inference;
 pub mod models;
+pub mod mqtt;
+pub mod runner;
 
 /// Half to all of a wait, at random, so that devices don't come back all at once.
 fn jitter(wait: std::time::Duration) -> std::time::Duration {

@@ -3,5 +3,9 @@
 //! `agent` decides and does no I/O; everything else performs what it decides.
 
 pub mod agent;
-pub mod outbox;
+pub mod args;
+pub mod cli;
+pub mod device;
 pub mod io;
+pub mod outbox;
+pub mod profiler;

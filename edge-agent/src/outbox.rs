@@ -8,6 +8,7 @@
 mod segment;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -75,6 +76,23 @@ struct Entry {
     sample: Sample,
 }
 
+/// Samples that may not be on the disk for good.
+#[derive(Debug)]
+pub struct Unsynced {
+    file: File,
+    dir: PathBuf,
+}
+
+impl Unsynced {
+    pub fn sync(self) -> Result<(), OutboxError> {
+        self.file.sync_data().map_err(at(&self.dir))?;
+        // The file's name must outlive a power loss, too.
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(at(&self.dir))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
@@ -109,7 +127,13 @@ impl Outbox {
             let end = ended.entry(segment.boot_id).or_insert(segment.modified);
             *end = segment.modified.max(*end);
         }
-        segments.sort_by_key(|segment| (ended.get(&segment.boot_id).copied(), segment.boot_id, segment.first));
+        segments.sort_by_key(|segment| {
+            (
+                ended.get(&segment.boot_id).copied(),
+                segment.boot_id,
+                segment.first,
+            )
+        });
         let overflowed = std::fs::read_to_string(dir.join(OVERFLOWED)).ok();
         let mut outbox = Self {
             dir: dir.to_owned(),
@@ -127,19 +151,35 @@ impl Outbox {
     }
 
     /// Takes a sample in and gives it its number.
-    pub fn append(&mut self, stream: &StreamId, t: i64, value: serde_json::Value) -> Result<u64, OutboxError> {
+    pub fn append(
+        &mut self,
+        stream: &StreamId,
+        t: i64,
+        value: serde_json::Value,
+    ) -> Result<u64, OutboxError> {
         let seq = self.last_seq + 1;
-        let entry = Entry { stream: stream.clone(), sample: Sample { seq, t, value } };
-        let mut line = serde_json::to_vec(&entry).map_err(io::Error::from).map_err(at(&self.dir))?;
+        let entry = Entry {
+            stream: stream.clone(),
+            sample: Sample { seq, t, value },
+        };
+        let mut line = serde_json::to_vec(&entry)
+            .map_err(io::Error::from)
+            .map_err(at(&self.dir))?;
         line.push(b'\n');
         if line.len() > MAX_SAMPLE {
             return Err(OutboxError::TooLarge { size: line.len() });
         }
         if self.bytes() + line.len() as u64 > self.bounds.bytes {
             self.overflowed += 1;
-            return Err(OutboxError::Full { waiting: self.waiting() });
+            return Err(OutboxError::Full {
+                waiting: self.waiting(),
+            });
         }
-        if !self.segments.back().is_some_and(|last| last.takes(self.boot_id, self.bounds.segment)) {
+        if !self
+            .segments
+            .back()
+            .is_some_and(|last| last.takes(self.boot_id, self.bounds.segment))
+        {
             let segment = Segment::create(&self.dir, self.boot_id, seq).map_err(at(&self.dir))?;
             self.segments.push_back(segment);
         }
@@ -152,7 +192,10 @@ impl Outbox {
 
     /// What to send now, at most one batch a stream; empty when all is sent or the window is full.
     pub fn take(&mut self, now: Duration) -> Result<Vec<Outgoing>, OutboxError> {
-        if self.sent_at.is_some_and(|sent| now.saturating_sub(sent) >= self.bounds.resend) {
+        if self
+            .sent_at
+            .is_some_and(|sent| now.saturating_sub(sent) >= self.bounds.resend)
+        {
             self.rewind();
         }
         if self.unconfirmed >= self.bounds.window {
@@ -177,7 +220,11 @@ impl Outbox {
             for Entry { stream, sample } in entries {
                 match batches.iter_mut().find(|batch| batch.stream == stream) {
                     Some(batch) => batch.samples.push(sample),
-                    None => batches.push(Outgoing { stream, boot_id: segment.boot_id, samples: vec![sample] }),
+                    None => batches.push(Outgoing {
+                        stream,
+                        boot_id: segment.boot_id,
+                        samples: vec![sample],
+                    }),
                 }
             }
         }
@@ -213,41 +260,63 @@ impl Outbox {
         self.sent_at = None;
     }
 
-    /// Bytes waiting that were not sent yet.
-    pub fn unsent(&self) -> u64 {
-        self.bytes().saturating_sub(self.sent())
-    }
-
     pub fn state(&self) -> OutboxState {
-        OutboxState { last_seq: self.last_seq, waiting: self.waiting(), overflowed: self.overflowed }
+        OutboxState {
+            last_seq: self.last_seq,
+            waiting: self.waiting(),
+            overflowed: self.overflowed,
+        }
     }
 
-    /// Deletes boots that nobody will ask for any more, closes what is due and writes down what was refused.
+    /// Deletes boots that nobody will ask for any more and writes down how much was refused.
     pub fn tidy(&mut self, now: SystemTime) -> Result<(), OutboxError> {
         self.drop_aged(now)?;
         let path = self.dir.join(OVERFLOWED);
         if self.overflowed > 0 {
             std::fs::write(&path, self.overflowed.to_string()).map_err(at(&path))?;
         }
-        self.sync()
+        Ok(())
     }
 
-    /// Brings new samples to the disk for good. A kill of the process loses nothing even without.
-    pub fn sync(&mut self) -> Result<(), OutboxError> {
-        self.segments.back_mut().map_or(Ok(()), Segment::sync).map_err(at(&self.dir))
+    /// What to sync, if samples came in since the last call: the caller does it without holding the outbox, so
+    /// that no sink waits for the disk. A kill of the process loses nothing even without; a power loss would.
+    pub fn unsynced(&mut self) -> Result<Option<Unsynced>, OutboxError> {
+        let file = self
+            .segments
+            .back_mut()
+            .map_or(Ok(None), Segment::unsynced)
+            .map_err(at(&self.dir))?;
+        Ok(file.map(|file| Unsynced {
+            file,
+            dir: self.dir.clone(),
+        }))
     }
 
     fn drop_aged(&mut self, now: SystemTime) -> Result<(), OutboxError> {
         let fresh = |modified: SystemTime| {
-            now.duration_since(modified).is_ok_and(|age| age <= self.bounds.max_age)
+            now.duration_since(modified)
+                .is_ok_and(|age| age <= self.bounds.max_age)
                 || modified > now
         };
-        let kept: Vec<BootId> =
-            self.segments.iter().filter(|s| fresh(s.modified)).map(|s| s.boot_id).chain([self.boot_id]).collect();
-        if self.segments.iter().all(|segment| kept.contains(&segment.boot_id)) {
+        let kept: Vec<BootId> = self
+            .segments
+            .iter()
+            .filter(|s| fresh(s.modified))
+            .map(|s| s.boot_id)
+            .chain([self.boot_id])
+            .collect();
+        if self
+            .segments
+            .iter()
+            .all(|segment| kept.contains(&segment.boot_id))
+        {
             return Ok(());
         }
-        for segment in self.segments.iter_mut().filter(|segment| !kept.contains(&segment.boot_id)) {
+        for segment in self
+            .segments
+            .iter_mut()
+            .filter(|segment| !kept.contains(&segment.boot_id))
+        {
             self.overflowed += segment.waiting();
             segment.delete().map_err(at(&self.dir))?;
         }
@@ -262,11 +331,6 @@ impl Outbox {
 
     fn waiting(&self) -> u64 {
         self.segments.iter().map(Segment::waiting).sum()
-    }
-
-    fn sent(&self) -> u64 {
-        let before: u64 = self.segments.iter().take(self.cursor.0).map(|segment| segment.bytes).sum();
-        before + self.cursor.1
     }
 
     /// An upper bound: a segment that is confirmed in part counts whole up to the cursor.
@@ -310,7 +374,11 @@ mod tests {
     }
 
     fn receipt(number: u128, seq: u64) -> Committed {
-        Committed { version: 1, boot_id: boot(number), seq }
+        Committed {
+            version: 1,
+            boot_id: boot(number),
+            seq,
+        }
     }
 
     fn stream(name: &str) -> StreamId {
@@ -320,10 +388,25 @@ mod tests {
     /// What is sent, as `boot/stream:numbers`.
     fn take(outbox: &mut Outbox, now: Duration) -> String {
         let text = |batch: &Outgoing| {
-            let numbers: Vec<_> = batch.samples.iter().map(|sample| sample.seq.to_string()).collect();
-            format!("{}/{}:{}", batch.boot_id.0.as_u128(), batch.stream, numbers.join(","))
+            let numbers: Vec<_> = batch
+                .samples
+                .iter()
+                .map(|sample| sample.seq.to_string())
+                .collect();
+            format!(
+                "{}/{}:{}",
+                batch.boot_id.0.as_u128(),
+                batch.stream,
+                numbers.join(",")
+            )
         };
-        outbox.take(now).unwrap().iter().map(text).collect::<Vec<_>>().join(" ")
+        outbox
+            .take(now)
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -331,13 +414,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut outbox = open(dir.path(), 1, Bounds::default());
         for (index, name) in ["a", "b", "a"].into_iter().enumerate() {
-            assert_eq!(outbox.append(&stream(name), 5, json!({"n": index})).unwrap(), index as u64 + 1);
+            assert_eq!(
+                outbox.append(&stream(name), 5, json!({"n": index})).unwrap(),
+                index as u64 + 1
+            );
         }
         assert_eq!(take(&mut outbox, S), "1/a:1,3 1/b:2");
         assert_eq!(take(&mut outbox, 2 * S), "");
         assert_eq!(take(&mut outbox, 12 * S), "1/a:1,3 1/b:2", "no receipt came");
         outbox.commit(receipt(1, 2), 13 * S).unwrap();
-        assert_eq!(outbox.state(), OutboxState { last_seq: 3, waiting: 1, overflowed: 0 });
+        assert_eq!(
+            outbox.state(),
+            OutboxState {
+                last_seq: 3,
+                waiting: 1,
+                overflowed: 0
+            }
+        );
         outbox.commit(receipt(1, 3), 13 * S).unwrap();
         assert_eq!(outbox.state().waiting, 0);
         assert_eq!(take(&mut outbox, 99 * S), "");
@@ -348,7 +441,9 @@ mod tests {
     #[test]
     fn an_earlier_boot_is_sent_first_and_apart() {
         let dir = tempfile::tempdir().unwrap();
-        open(dir.path(), 1, Bounds::default()).append(&stream("a"), 0, json!(1)).unwrap();
+        open(dir.path(), 1, Bounds::default())
+            .append(&stream("a"), 0, json!(1))
+            .unwrap();
         let mut outbox = open(dir.path(), 2, Bounds::default());
         assert_eq!(outbox.append(&stream("a"), 0, json!(1)).unwrap(), 1);
         assert_eq!(take(&mut outbox, S), "1/a:1");
@@ -365,7 +460,12 @@ mod tests {
         let mut outbox = open(dir.path(), 1, Bounds::default());
         outbox.append(&stream("a"), 0, json!("whole")).unwrap();
         outbox.append(&stream("a"), 0, json!("torn")).unwrap();
-        let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let path = std::fs::read_dir(dir.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let bytes = std::fs::read(&path).unwrap();
         for cut in 1..20 {
             std::fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
@@ -378,12 +478,23 @@ mod tests {
     #[test]
     fn a_full_outbox_refuses_before_it_numbers() {
         let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds { bytes: 200, segment: 100, ..Bounds::default() };
+        let bounds = Bounds {
+            bytes: 200,
+            segment: 100,
+            ..Bounds::default()
+        };
         let mut outbox = open(dir.path(), 1, bounds);
         let append = |outbox: &mut Outbox| outbox.append(&stream("a"), 0, json!("twenty bytes of text"));
         let taken = std::iter::from_fn(|| append(&mut outbox).ok()).count() as u64;
         assert!(matches!(append(&mut outbox), Err(OutboxError::Full { waiting }) if waiting == taken));
-        assert_eq!(outbox.state(), OutboxState { last_seq: taken, waiting: taken, overflowed: 2 });
+        assert_eq!(
+            outbox.state(),
+            OutboxState {
+                last_seq: taken,
+                waiting: taken,
+                overflowed: 2
+            }
+        );
         outbox.commit(receipt(1, taken), S).unwrap();
         assert_eq!(append(&mut outbox).unwrap(), taken + 1);
         outbox.tidy(SystemTime::now()).unwrap();
@@ -393,23 +504,37 @@ mod tests {
     #[test]
     fn what_nobody_will_ask_for_goes_and_is_counted() {
         let dir = tempfile::tempdir().unwrap();
-        open(dir.path(), 1, Bounds::default()).append(&stream("a"), 0, json!(1)).unwrap();
+        open(dir.path(), 1, Bounds::default())
+            .append(&stream("a"), 0, json!(1))
+            .unwrap();
         let later = SystemTime::now() + Duration::from_secs(8 * 24 * 3600);
         let outbox = Outbox::open(dir.path(), boot(2), Bounds::default(), later).unwrap();
-        assert_eq!(outbox.state(), OutboxState { last_seq: 0, waiting: 0, overflowed: 1 });
+        assert_eq!(
+            outbox.state(),
+            OutboxState {
+                last_seq: 0,
+                waiting: 0,
+                overflowed: 1
+            }
+        );
     }
 
     #[test]
     fn sends_no_more_than_the_window_unconfirmed() {
         let dir = tempfile::tempdir().unwrap();
-        let mut outbox = open(dir.path(), 1, Bounds { window: 100_000, ..Bounds::default() });
+        let mut outbox = open(
+            dir.path(),
+            1,
+            Bounds {
+                window: 100_000,
+                ..Bounds::default()
+            },
+        );
         for _ in 0..300 {
             outbox.append(&stream("a"), 0, json!("x".repeat(950))).unwrap();
         }
-        let sizes: Vec<usize> = std::iter::from_fn(|| {
-            outbox.take(S).unwrap().pop().map(|batch| batch.samples.len())
-        })
-        .collect();
+        let sizes: Vec<usize> =
+            std::iter::from_fn(|| outbox.take(S).unwrap().pop().map(|batch| batch.samples.len())).collect();
         assert!((100..130).contains(&sizes.iter().sum::<usize>()), "{sizes:?}");
         outbox.commit(receipt(1, 100), S).unwrap();
         assert!(!outbox.take(S).unwrap().is_empty());

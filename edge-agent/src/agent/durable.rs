@@ -47,8 +47,14 @@ impl Default for Durable {
 impl Durable {
     /// Models that must stay on the disk.
     pub fn models(&self) -> BTreeSet<Digest> {
-        let slots = self.active.iter().chain(&self.previous).chain(self.trial.as_ref().map(|t| &t.installed));
-        slots.flat_map(|slot| slot.models.values().map(|model| model.sha256.clone())).collect()
+        let slots = self
+            .active
+            .iter()
+            .chain(&self.previous)
+            .chain(self.trial.as_ref().map(|t| &t.installed));
+        slots
+            .flat_map(|slot| slot.models.values().map(|model| model.sha256.clone()))
+            .collect()
     }
 }
 
@@ -67,14 +73,21 @@ impl Installed {
         Slot {
             revision: self.revision.clone(),
             pipeline: self.pipeline.clone(),
-            models: self.models.iter().map(|(name, model)| (name.clone(), model.sha256.clone())).collect(),
+            models: self
+                .models
+                .iter()
+                .map(|(name, model)| (name.clone(), model.sha256.clone()))
+                .collect(),
         }
     }
 
     /// Runs exactly what `other` runs, whoever asked for it.
     pub fn same_content(&self, other: &Self) -> bool {
         let digests = |models: &BTreeMap<String, ModelRef>| -> Vec<(String, Digest)> {
-            models.iter().map(|(name, model)| (name.clone(), model.sha256.clone())).collect()
+            models
+                .iter()
+                .map(|(name, model)| (name.clone(), model.sha256.clone()))
+                .collect()
         };
         self.graph == other.graph && digests(&self.models) == digests(&other.models)
     }

@@ -29,7 +29,10 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -45,15 +48,29 @@ pub enum Event {
     /// The empty retained message: run nothing.
     Cleared,
     /// All models of the fetch are on the disk with the right digest, or can't be had.
-    Fetched { ticket: u64, outcome: Result<(), Failure> },
+    Fetched {
+        ticket: u64,
+        outcome: Result<(), Failure>,
+    },
     /// The graph is open and its sources run.
-    Started { run: u64 },
+    Started {
+        run: u64,
+    },
     /// The graph could not be opened.
-    StartFailed { run: u64, failure: Failure },
+    StartFailed {
+        run: u64,
+        failure: Failure,
+    },
     /// Figures of the running graph, about once a second.
-    Figures { run: u64, running: Running },
+    Figures {
+        run: u64,
+        running: Running,
+    },
     /// The graph has stopped by itself; `None`: its sources came to their end.
-    Ended { run: u64, failure: Option<Failure> },
+    Ended {
+        run: u64,
+        failure: Option<Failure>,
+    },
     Profile(Box<ProfileRequest>),
     /// The profile asked for is measured and answered.
     Measured,
@@ -73,10 +90,18 @@ pub enum Effect {
     /// Tell people.
     Notice(Failure),
     /// Make sure the models are on the disk and hold their digests; answers with `Fetched`.
-    Fetch { ticket: u64, models: BTreeMap<String, ModelRef> },
-    StopFetch { ticket: u64 },
+    Fetch {
+        ticket: u64,
+        models: BTreeMap<String, ModelRef>,
+    },
+    StopFetch {
+        ticket: u64,
+    },
     /// Stop what runs and run this; answers with `Started` or `StartFailed`.
-    Start { run: u64, installed: Box<Installed> },
+    Start {
+        run: u64,
+        installed: Box<Installed>,
+    },
     Stop,
     /// Measure with nothing else running; answers with `Measured`.
     Measure(Box<ProfileRequest>),

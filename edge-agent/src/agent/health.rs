@@ -37,7 +37,15 @@ impl Watch {
         objectives: Objectives,
         base: Option<Running>,
     ) -> Self {
-        Self { since, bake, first_output, objectives, base, first: None, last: None }
+        Self {
+            since,
+            bake,
+            first_output,
+            objectives,
+            base,
+            first: None,
+            last: None,
+        }
     }
 
     pub(super) fn see(&mut self, running: Running) {
@@ -51,7 +59,10 @@ impl Watch {
         let errors_before = self.base.as_ref().map_or(0, |base| base.errors);
         if let Some(last) = self.last.as_ref().filter(|last| last.errors > errors_before) {
             let count = last.errors - errors_before;
-            return failed("NodeError", format!("{count} errors of nodes within {:.1} s", last.seconds));
+            return failed(
+                "NodeError",
+                format!("{count} errors of nodes within {:.1} s", last.seconds),
+            );
         }
         let watched = now.saturating_sub(self.since);
         match (&self.first, &self.last) {
@@ -59,7 +70,10 @@ impl Watch {
             (Some(_), _) => Verdict::Wait,
             _ if watched >= self.first_output => failed(
                 "NoOutput",
-                format!("no result at any sink within {:.1} s of the start", watched.as_secs_f64()),
+                format!(
+                    "no result at any sink within {:.1} s of the start",
+                    watched.as_secs_f64()
+                ),
             ),
             _ => Verdict::Wait,
         }
@@ -67,17 +81,29 @@ impl Watch {
 
     /// When `judge` may say something new without new figures.
     pub(super) fn wake_at(&self) -> Duration {
-        let span = if self.first.is_some() { self.bake } else { self.first_output };
+        let span = if self.first.is_some() {
+            self.bake
+        } else {
+            self.first_output
+        };
         self.since.saturating_add(span)
     }
 
     fn judge_objectives(&self, first: &Running, last: &Running) -> Verdict {
-        let Objectives { fps, latency_p95, max_drop_ratio } = &self.objectives;
+        let Objectives {
+            fps,
+            latency_p95,
+            max_drop_ratio,
+        } = &self.objectives;
         if let Some(wanted) = fps {
             // Few results say nothing about a rate; the graph's own figure is the best there is then.
             let seconds = last.seconds - first.seconds;
             let counted = last.completed.saturating_sub(first.completed);
-            let measured = if seconds >= 1.0 { counted as f64 / seconds } else { last.fps };
+            let measured = if seconds >= 1.0 {
+                counted as f64 / seconds
+            } else {
+                last.fps
+            };
             if measured < *wanted {
                 return missed(format!("fps is {measured:.2}, the objective is {wanted}"));
             }
@@ -126,7 +152,14 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     fn figures(seconds: f64, completed: u64) -> Running {
-        Running { seconds, completed, produced: completed * 2, fps: 10.0, latency_p95_ms: 30.0, ..Running::default() }
+        Running {
+            seconds,
+            completed,
+            produced: completed * 2,
+            fps: 10.0,
+            latency_p95_ms: 30.0,
+            ..Running::default()
+        }
     }
 
     fn judge(objectives: Objectives, base: Option<Running>, seen: &[Running], after: Duration) -> String {
@@ -159,27 +192,53 @@ mod tests {
     fn results_before_the_watch_prove_nothing() {
         let base = figures(100.0, 1000);
         let none = Objectives::default();
-        assert_eq!(judge(none.clone(), Some(base.clone()), &[figures(101.0, 1000)], 5 * S), "wait");
+        assert_eq!(
+            judge(none.clone(), Some(base.clone()), &[figures(101.0, 1000)], 5 * S),
+            "wait"
+        );
         assert_eq!(judge(none, Some(base), &[figures(101.0, 1001)], 5 * S), "healthy");
     }
 
     #[test]
     fn any_error_ends_the_trial() {
-        let broken = Running { errors: 3, ..figures(2.0, 10) };
+        let broken = Running {
+            errors: 3,
+            ..figures(2.0, 10)
+        };
         let none = Objectives::default();
         assert_eq!(
             judge(none.clone(), None, std::slice::from_ref(&broken), S),
             "NodeError: 3 errors of nodes within 2.0 s"
         );
-        assert_eq!(judge(none, Some(broken.clone()), &[Running { completed: 11, ..broken }], S), "wait");
+        assert_eq!(
+            judge(
+                none,
+                Some(broken.clone()),
+                &[Running {
+                    completed: 11,
+                    ..broken
+                }],
+                S
+            ),
+            "wait"
+        );
     }
 
     #[test]
     fn each_objective_is_kept_or_named() {
         let seen = [figures(1.0, 10), figures(5.0, 50)];
-        let fps = |fps| Objectives { fps: Some(fps), ..Objectives::default() };
-        let p95 = |ms| Objectives { latency_p95: Some(units::Duration::from_millis(ms)), ..Objectives::default() };
-        let drops = |ratio| Objectives { max_drop_ratio: Some(ratio), ..Objectives::default() };
+        let fps = |fps| Objectives {
+            fps: Some(fps),
+            ..Objectives::default()
+        };
+        let p95 = |ms| Objectives {
+            latency_p95: Some(units::Duration::from_millis(ms)),
+            ..Objectives::default()
+        };
+        let drops = |ratio| Objectives {
+            max_drop_ratio: Some(ratio),
+            ..Objectives::default()
+        };
         for kept in [fps(10.0), p95(30), drops(0.5)] {
             assert_eq!(judge(kept, None, &seen, 5 * S), "healthy");
         }

@@ -12,8 +12,14 @@ use super::{Agent, Effect, Failure, Installed, Models, Now, Run, Slot, Trial};
 impl Agent {
     pub(super) fn boot(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let crashes = self.settings.crashes;
-        if self.disk.trial.as_ref().is_some_and(|trial| trial.starts >= crashes) {
-            let message = format!("the agent's process died {crashes} times while this revision was on trial");
+        if self
+            .disk
+            .trial
+            .as_ref()
+            .is_some_and(|trial| trial.starts >= crashes)
+        {
+            let message =
+                format!("the agent's process died {crashes} times while this revision was on trial");
             self.fail(Failure::new("CrashLoop", message), now, effects);
         } else {
             self.collect(effects);
@@ -61,8 +67,7 @@ impl Agent {
     }
 
     pub(super) fn clear(&mut self, effects: &mut Vec<Effect>) {
-        let empty =
-            self.disk.active.is_none() && self.disk.trial.is_none() && self.disk.progress.is_none();
+        let empty = self.disk.active.is_none() && self.disk.trial.is_none() && self.disk.progress.is_none();
         if empty {
             return;
         }
@@ -107,7 +112,11 @@ impl Agent {
     }
 
     pub(super) fn started(&mut self, id: u64, now: Now, effects: &mut Vec<Effect>) {
-        let Some(run) = self.run.as_mut().filter(|run| run.id == id && run.started.is_none()) else {
+        let Some(run) = self
+            .run
+            .as_mut()
+            .filter(|run| run.id == id && run.started.is_none())
+        else {
             return;
         };
         run.started = Some(now.uptime);
@@ -124,7 +133,9 @@ impl Agent {
             Slot::Trial => self.fail(failure, now, effects),
             Slot::Active => {
                 // What ran well for a while starts anew; what fails at once waits longer each time.
-                let ran = run.started.map_or(Duration::ZERO, |started| now.uptime.saturating_sub(started));
+                let ran = run
+                    .started
+                    .map_or(Duration::ZERO, |started| now.uptime.saturating_sub(started));
                 if ran > self.settings.restart_limit {
                     self.restarts = 0;
                 }
@@ -144,7 +155,11 @@ impl Agent {
         self.judge(now, effects);
         self.fetch(now, effects);
         self.measure(effects);
-        let wanted = if self.measuring { None } else { self.wanted() };
+        let wanted = if self.measuring.is_some() {
+            None
+        } else {
+            self.wanted()
+        };
         let Some((slot, installed)) = wanted else {
             if self.run.take().is_some() {
                 effects.push(Effect::Stop);
@@ -171,8 +186,18 @@ impl Agent {
             _ => {
                 let id = self.next_number();
                 self.activate(slot, now, effects);
-                effects.push(Effect::Start { run: id, installed: Box::new(installed.clone()) });
-                self.run = Some(Run { id, slot, installed, started: None, running: None, watch: None });
+                effects.push(Effect::Start {
+                    run: id,
+                    installed: Box::new(installed.clone()),
+                });
+                self.run = Some(Run {
+                    id,
+                    slot,
+                    installed,
+                    started: None,
+                    running: None,
+                    watch: None,
+                });
             }
         }
     }
@@ -254,11 +279,11 @@ impl Agent {
     /// A measurement needs the device for itself; a trial is never disturbed by one.
     fn measure(&mut self, effects: &mut Vec<Effect>) {
         let on_trial = self.disk.trial.is_some() && self.trial == Models::Verified;
-        if self.measuring || on_trial {
+        if self.measuring.is_some() || on_trial {
             return;
         }
         if let Some(request) = self.profiles.pop_front() {
-            self.measuring = true;
+            self.measuring = Some(request.id.clone());
             if self.run.take().is_some() {
                 effects.push(Effect::Stop);
             }
@@ -267,10 +292,19 @@ impl Agent {
     }
 
     fn wanted(&self) -> Option<(Slot, Installed)> {
-        if let Some(trial) = self.disk.trial.as_ref().filter(|_| self.trial == Models::Verified) {
+        if let Some(trial) = self
+            .disk
+            .trial
+            .as_ref()
+            .filter(|_| self.trial == Models::Verified)
+        {
             return Some((Slot::Trial, trial.installed.clone()));
         }
-        let active = self.disk.active.as_ref().filter(|_| self.active == Models::Verified)?;
+        let active = self
+            .disk
+            .active
+            .as_ref()
+            .filter(|_| self.active == Models::Verified)?;
         Some((Slot::Active, active.clone()))
     }
 

@@ -20,11 +20,18 @@ struct Device {
 impl Device {
     fn new() -> Self {
         let disk = Durable::default();
-        Self { agent: Agent::new(settings(), disk.clone()), disk, uptime: Duration::ZERO }
+        Self {
+            agent: Agent::new(settings(), disk.clone()),
+            disk,
+            uptime: Duration::ZERO,
+        }
     }
 
     fn tell(&mut self, event: Event) -> String {
-        let now = Now { uptime: self.uptime, wall: jiff::Timestamp::UNIX_EPOCH };
+        let now = Now {
+            uptime: self.uptime,
+            wall: jiff::Timestamp::UNIX_EPOCH,
+        };
         let effects = self.agent.handle(event, now);
         for effect in &effects {
             if let Effect::Persist(disk) = effect {
@@ -44,11 +51,18 @@ impl Device {
     }
 
     fn fetched(&mut self, ticket: u64) -> String {
-        self.tell(Event::Fetched { ticket, outcome: Ok(()) })
+        self.tell(Event::Fetched {
+            ticket,
+            outcome: Ok(()),
+        })
     }
 
     fn figures(&mut self, run: u64, completed: u64) -> String {
-        let running = Running { seconds: self.uptime.as_secs_f64(), completed, ..Running::default() };
+        let running = Running {
+            seconds: self.uptime.as_secs_f64(),
+            completed,
+            ..Running::default()
+        };
         self.tell(Event::Figures { run, running })
     }
 
@@ -78,15 +92,27 @@ pub(super) fn settings() -> Settings {
         restart: Duration::from_secs(1),
         restart_limit: Duration::from_secs(60),
         check: |desired| {
-            let known = desired.graph.nodes.iter().all(|node| node.calculator != "Unknown");
-            if known { Ok(()) } else { Err(Failure::new("GraphInvalid", "node a: no calculator Unknown")) }
+            let known = desired
+                .graph
+                .nodes
+                .iter()
+                .all(|node| node.calculator != "Unknown");
+            if known {
+                Ok(())
+            } else {
+                Err(Failure::new("GraphInvalid", "node a: no calculator Unknown"))
+            }
         },
     }
 }
 
 pub(super) fn desired(generation: u64, revision: &str) -> Desired {
     let sha256 = Digest::of(revision.as_bytes());
-    let calculator = if revision == "bad" { "Unknown".into() } else { revision.to_owned() };
+    let calculator = if revision == "bad" {
+        "Unknown".into()
+    } else {
+        revision.to_owned()
+    };
     Desired {
         version: 1,
         order: Order { epoch: 1, generation },
@@ -95,10 +121,21 @@ pub(super) fn desired(generation: u64, revision: &str) -> Desired {
         pipeline: "shop/counter".into(),
         revision: revision.into(),
         graph: GraphSpec {
-            nodes: vec![NodeSpec { calculator, ..NodeSpec::default() }],
+            nodes: vec![NodeSpec {
+                calculator,
+                ..NodeSpec::default()
+            }],
             ..GraphSpec::default()
         },
-        models: [("dish".into(), ModelRef { sha256, size: 1, url: "/x".into() })].into(),
+        models: [(
+            "dish".into(),
+            ModelRef {
+                sha256,
+                size: 1,
+                url: "/x".into(),
+            },
+        )]
+        .into(),
         bake: units::Duration::from_secs(5),
         objectives: Objectives::default(),
     }
@@ -106,7 +143,12 @@ pub(super) fn desired(generation: u64, revision: &str) -> Desired {
 
 fn profile(id: &str) -> Event {
     let plan = MeasurePlan::default();
-    Event::Profile(Box::new(ProfileRequest { version: 1, id: id.into(), files: Vec::new(), plan }))
+    Event::Profile(Box::new(ProfileRequest {
+        version: 1,
+        id: id.into(),
+        files: Vec::new(),
+        plan,
+    }))
 }
 
 fn text(effect: &Effect) -> Option<String> {
@@ -131,8 +173,14 @@ fn text(effect: &Effect) -> Option<String> {
 fn first_revision_walks_all_steps() {
     let mut device = Device::new();
     assert_eq!(device.tell(Event::Booted), "keep 0");
-    assert_eq!(device.desire(1, "a"), "persist, ack Received, ack Downloading, fetch 1");
-    assert_eq!(device.fetched(1), "persist, ack Verified, ack Staged, ack Activating, start 2 a");
+    assert_eq!(
+        device.desire(1, "a"),
+        "persist, ack Received, ack Downloading, fetch 1"
+    );
+    assert_eq!(
+        device.fetched(1),
+        "persist, ack Verified, ack Staged, ack Activating, start 2 a"
+    );
     assert_eq!(device.tell(Event::Started { run: 2 }), "persist, ack Baking");
     assert_eq!(device.figures(2, 3), "");
     assert_eq!(device.wait(4), "");
@@ -146,7 +194,10 @@ fn a_failed_trial_gives_the_last_good_back() {
     let mut device = Device::new();
     device.install(1, "a", 1);
     device.desire(2, "b");
-    assert_eq!(device.fetched(3), "persist, ack Verified, ack Staged, ack Activating, start 4 b");
+    assert_eq!(
+        device.fetched(3),
+        "persist, ack Verified, ack Staged, ack Activating, start 4 b"
+    );
     let failure = Failure::new("GraphOpenFailed", "node dish: file is no ONNX model");
     let told = device.tell(Event::StartFailed { run: 4, failure });
     assert_eq!(told, "persist, ack Failed GraphOpenFailed, keep 1, start 5 a");
@@ -195,14 +246,27 @@ fn replayed_and_older_documents_change_nothing() {
 fn a_newer_document_takes_the_place_of_one_in_progress() {
     let mut device = Device::new();
     device.install(1, "a", 1);
-    assert_eq!(device.desire(2, "b"), "persist, ack Received, ack Downloading, fetch 3");
-    assert_eq!(device.desire(3, "c"), "persist, stop fetch 3, ack Received, ack Downloading, fetch 4");
+    assert_eq!(
+        device.desire(2, "b"),
+        "persist, ack Received, ack Downloading, fetch 3"
+    );
+    assert_eq!(
+        device.desire(3, "c"),
+        "persist, stop fetch 3, ack Received, ack Downloading, fetch 4"
+    );
     assert_eq!(device.fetched(3), "", "late");
     device.fetched(4);
     device.tell(Event::Started { run: 5 });
     let told = device.desire(4, "d");
     assert_eq!(told, "persist, ack Received, ack Downloading, fetch 6, start 7 a");
-    assert_eq!(device.tell(Event::Ended { run: 5, failure: None }), "", "late");
+    assert_eq!(
+        device.tell(Event::Ended {
+            run: 5,
+            failure: None
+        }),
+        "",
+        "late"
+    );
 }
 
 #[test]
@@ -210,7 +274,10 @@ fn a_document_that_cannot_run_here_is_rejected() {
     let mut device = Device::new();
     device.install(1, "a", 1);
     assert_eq!(device.desire(2, "bad"), "persist, ack Rejected GraphInvalid");
-    assert_eq!(device.tell(Event::Unreadable("not JSON".into())), "notice DesiredUnreadable");
+    assert_eq!(
+        device.tell(Event::Unreadable("not JSON".into())),
+        "notice DesiredUnreadable"
+    );
     device.restart();
     assert_eq!(device.desire(2, "bad"), "");
     assert_eq!(device.fetched(1), "start 2 a");
@@ -226,11 +293,18 @@ fn takes_up_its_work_after_a_kill() {
     device.desire(2, "b");
     assert_eq!(device.restart(), "keep 2, fetch 1, fetch 2");
     assert_eq!(device.fetched(1), "start 3 a");
-    assert_eq!(device.fetched(2), "persist, ack Verified, ack Staged, ack Activating, start 4 b");
+    assert_eq!(
+        device.fetched(2),
+        "persist, ack Verified, ack Staged, ack Activating, start 4 b"
+    );
     device.tell(Event::Started { run: 4 });
 
     device.restart();
-    assert_eq!(device.fetched(2), "persist, start 3 b", "its steps are known already");
+    assert_eq!(
+        device.fetched(2),
+        "persist, start 3 b",
+        "its steps are known already"
+    );
     assert_eq!(device.tell(Event::Started { run: 3 }), "");
     device.figures(3, 1);
     assert_eq!(device.wait(5), "persist, ack Healthy, keep 2");
@@ -269,7 +343,10 @@ fn a_week_offline_changes_nothing() {
         assert_eq!(device.wait(3600), "");
     }
     assert_eq!(device.tell(Event::Connected), "ack Healthy");
-    assert_eq!(device.desire(9, "b"), "persist, ack Received, ack Downloading, fetch 3");
+    assert_eq!(
+        device.desire(9, "b"),
+        "persist, ack Received, ack Downloading, fetch 3"
+    );
 }
 
 #[test]
@@ -295,7 +372,10 @@ fn the_same_content_under_a_new_order_is_watched_but_not_restarted() {
     device.install(1, "a", 1);
     device.install(2, "b", 3);
     device.desire(3, "b");
-    assert_eq!(device.fetched(5), "persist, ack Verified, ack Staged, ack Activating, ack Baking");
+    assert_eq!(
+        device.fetched(5),
+        "persist, ack Verified, ack Staged, ack Activating, ack Baking"
+    );
     device.figures(4, 10);
     assert_eq!(device.wait(5), "persist, ack Healthy, keep 2");
     assert_eq!(device.disk.previous.as_ref().unwrap().revision, "a");
@@ -309,7 +389,10 @@ fn measures_alone_and_never_during_a_trial() {
     assert_eq!(device.tell(profile("p2")), "");
     assert_eq!(device.tell(profile("p2")), "");
     assert_eq!(device.tell(Event::Measured), "measure p2");
-    assert_eq!(device.desire(2, "b"), "persist, ack Received, ack Downloading, fetch 3");
+    assert_eq!(
+        device.desire(2, "b"),
+        "persist, ack Received, ack Downloading, fetch 3"
+    );
     assert_eq!(device.fetched(3), "persist, ack Verified, ack Staged");
     assert_eq!(device.tell(Event::Measured), "persist, ack Activating, start 4 b");
     assert_eq!(device.tell(profile("p3")), "");

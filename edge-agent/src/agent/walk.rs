@@ -13,11 +13,21 @@ use super::*;
 
 #[derive(Debug, Clone)]
 enum Move {
-    Desire { generation: u64, revision: usize },
+    Desire {
+        generation: u64,
+        revision: usize,
+    },
     Clear,
-    Fetch { ok: bool },
-    Start { ok: bool },
-    Figures { completed: u64, errors: u64 },
+    Fetch {
+        ok: bool,
+    },
+    Start {
+        ok: bool,
+    },
+    Figures {
+        completed: u64,
+        errors: u64,
+    },
     End,
     Wait(u64),
     Connect,
@@ -25,7 +35,9 @@ enum Move {
     Measured,
     Shutdown,
     /// The power goes after so many more effects.
-    Cut { after: usize },
+    Cut {
+        after: usize,
+    },
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -90,7 +102,10 @@ impl World {
     fn tell(&mut self, event: Event) {
         let clearing = event == Event::Cleared;
         let resending = event == Event::Connected;
-        let now = Now { uptime: self.uptime, wall: jiff::Timestamp::UNIX_EPOCH };
+        let now = Now {
+            uptime: self.uptime,
+            wall: jiff::Timestamp::UNIX_EPOCH,
+        };
         for (index, effect) in self.agent.handle(event, now).into_iter().enumerate() {
             if let Some(left) = &mut self.cut {
                 if *left == 0 {
@@ -101,7 +116,10 @@ impl World {
             }
             self.perform(effect, index, clearing, resending);
         }
-        assert!(self.agent.wake_at().is_none_or(|wake| wake > self.uptime), "would tick without end");
+        assert!(
+            self.agent.wake_at().is_none_or(|wake| wake > self.uptime),
+            "would tick without end"
+        );
     }
 
     fn perform(&mut self, effect: Effect, index: usize, clearing: bool, resending: bool) {
@@ -119,7 +137,8 @@ impl World {
                 assert!(!last.is_some_and(Phase::is_final) || repeated);
             }
             Effect::Fetch { ticket, models } => {
-                self.fetches.insert(ticket, models.into_values().map(|model| model.sha256).collect());
+                self.fetches
+                    .insert(ticket, models.into_values().map(|model| model.sha256).collect());
             }
             Effect::StopFetch { ticket } => {
                 assert!(self.fetches.remove(&ticket).is_some());
@@ -128,7 +147,10 @@ impl World {
                 for model in installed.models.values() {
                     assert!(self.verified.contains(&model.sha256), "unverified model");
                 }
-                let slots = [self.disk.active.as_ref(), self.disk.trial.as_ref().map(|t| &t.installed)];
+                let slots = [
+                    self.disk.active.as_ref(),
+                    self.disk.trial.as_ref().map(|t| &t.installed),
+                ];
                 assert!(slots.contains(&Some(&*installed)), "runs what is in no slot");
                 self.run = Some(run);
             }
@@ -150,7 +172,9 @@ impl World {
         assert_eq!(disk.active.as_ref(), trial);
         assert_eq!(disk.progress.as_ref().map(|p| p.phase), Some(Phase::Healthy));
         let same = |a: &Option<Installed>| {
-            a.as_ref().zip(disk.active.as_ref()).is_some_and(|(a, b)| a.same_content(b))
+            a.as_ref()
+                .zip(disk.active.as_ref())
+                .is_some_and(|(a, b)| a.same_content(b))
         };
         assert!(self.disk.active.is_none() || same(&self.disk.active) || disk.previous == self.disk.active);
     }
@@ -162,7 +186,9 @@ impl World {
             }
             Move::Clear => self.tell(Event::Cleared),
             Move::Fetch { ok } => {
-                let Some((ticket, models)) = self.fetches.pop_first() else { return };
+                let Some((ticket, models)) = self.fetches.pop_first() else {
+                    return;
+                };
                 let outcome = if ok {
                     self.verified.extend(models);
                     Ok(())
@@ -178,13 +204,21 @@ impl World {
             }
             Move::Start { ok: false } => {
                 if let Some(run) = self.run.take() {
-                    self.tell(Event::StartFailed { run, failure: Failure::new("GraphOpenFailed", "") });
+                    self.tell(Event::StartFailed {
+                        run,
+                        failure: Failure::new("GraphOpenFailed", ""),
+                    });
                 }
             }
             Move::Figures { completed, errors } => {
                 let seconds = self.uptime.as_secs_f64();
                 if let Some(run) = self.run {
-                    let running = Running { seconds, completed, errors, ..Running::default() };
+                    let running = Running {
+                        seconds,
+                        completed,
+                        errors,
+                        ..Running::default()
+                    };
                     self.tell(Event::Figures { run, running });
                 }
             }

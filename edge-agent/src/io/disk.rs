@@ -9,7 +9,11 @@ use crate::agent::{Durable, FORM};
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     #[error("{step} {path}: {source}", path = path.display())]
-    Io { step: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        step: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("{path} is in use by another agent: give each its own state folder", path = .0.display())]
     InUse(PathBuf),
     #[error("encode the state: {0}")]
@@ -43,7 +47,10 @@ impl Disk {
             .map_err(at("open", &path))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| DiskError::InUse(dir.to_owned()))?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// A file that can't be read as state is set aside: a device that runs nothing but can be told what to run is
@@ -53,19 +60,34 @@ impl Disk {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Found { state: Durable::default(), set_aside: None });
+                return Ok(Found {
+                    state: Durable::default(),
+                    set_aside: None,
+                });
             }
             Err(error) => return Err(at("read", &path)(error)),
         };
         let problem = match serde_json::from_slice::<Durable>(&bytes) {
-            Ok(state) if state.form == FORM => return Ok(Found { state, set_aside: None }),
+            Ok(state) if state.form == FORM => {
+                return Ok(Found {
+                    state,
+                    set_aside: None,
+                });
+            }
             Ok(state) => format!("form {} instead of {FORM}", state.form),
             Err(error) => error.to_string(),
         };
         let aside = path.with_extension("broken");
         std::fs::rename(&path, &aside).map_err(at("set aside", &path))?;
-        let problem = format!("{} is set aside as {}: {problem}", path.display(), aside.display());
-        Ok(Found { state: Durable::default(), set_aside: Some(problem) })
+        let problem = format!(
+            "{} is set aside as {}: {problem}",
+            path.display(),
+            aside.display()
+        );
+        Ok(Found {
+            state: Durable::default(),
+            set_aside: Some(problem),
+        })
     }
 
     pub fn save(&self, state: &Durable) -> Result<(), DiskError> {
@@ -102,7 +124,13 @@ mod tests {
     #[test]
     fn keeps_the_state() {
         let dir = tempfile::tempdir().unwrap();
-        let state = Durable { last_order: Order { epoch: 2, generation: 7 }, ..Durable::default() };
+        let state = Durable {
+            last_order: Order {
+                epoch: 2,
+                generation: 7,
+            },
+            ..Durable::default()
+        };
         let disk = Disk::open(dir.path()).unwrap();
         assert_eq!(disk.load().unwrap().state, Durable::default());
         disk.save(&state).unwrap();
@@ -119,7 +147,10 @@ mod tests {
             let found = Disk::open(dir.path()).unwrap().load().unwrap();
             assert_eq!(found.state, Durable::default());
             assert!(found.set_aside.is_some(), "{bytes}");
-            assert_eq!(std::fs::read_to_string(dir.path().join("state.broken")).unwrap(), bytes);
+            assert_eq!(
+                std::fs::read_to_string(dir.path().join("state.broken")).unwrap(),
+                bytes
+            );
         }
     }
 
@@ -128,7 +159,13 @@ mod tests {
     fn a_half_written_file_is_never_read() {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(dir.path()).unwrap();
-        let state = Durable { last_order: Order { epoch: 1, generation: 1 }, ..Durable::default() };
+        let state = Durable {
+            last_order: Order {
+                epoch: 1,
+                generation: 1,
+            },
+            ..Durable::default()
+        };
         disk.save(&state).unwrap();
         std::fs::write(dir.path().join("state.new"), r#"{"form":1,"last"#).unwrap();
         assert_eq!(disk.load().unwrap().state, state);

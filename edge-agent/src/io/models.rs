@@ -67,7 +67,13 @@ impl Models {
             .pool_max_idle_per_host(1)
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { dir: dir.to_owned(), http, base, limits, busy: Arc::default() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            http,
+            base,
+            limits,
+            busy: Arc::default(),
+        })
     }
 
     /// The file with exactly this digest, downloaded if need be. `name` is for messages.
@@ -82,7 +88,12 @@ impl Models {
         let turn = self.turn(&model.sha256);
         let _turn = turn.lock().await;
         let path = self.path(&model.sha256);
-        if path.exists() && self.verify(&path, &model.sha256).await.is_ok_and(|found| found.is_none()) {
+        if path.exists()
+            && self
+                .verify(&path, &model.sha256)
+                .await
+                .is_ok_and(|found| found.is_none())
+        {
             return Ok(path);
         }
         self.download(name, model).await?;
@@ -98,12 +109,18 @@ impl Models {
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
             let name = entry.file_name();
-            let digest = name.to_str().and_then(|name| name.split('.').next()).and_then(|hex| hex.parse().ok());
+            let digest = name
+                .to_str()
+                .and_then(|name| name.split('.').next())
+                .and_then(|hex| hex.parse().ok());
             if !digest.is_some_and(|digest| keep.contains(&digest)) {
                 remove(&entry.path())?;
             }
         }
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).retain(|digest, _| keep.contains(digest));
+        self.busy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|digest, _| keep.contains(digest));
         Ok(())
     }
 

@@ -29,8 +29,6 @@ impl Segment {
     pub fn create(dir: &Path, boot_id: BootId, first: u64) -> io::Result<Self> {
         let path = dir.join(format!("{boot_id}.{first:012}{SUFFIX}"));
         let writer = OpenOptions::new().create_new(true).append(true).open(&path)?;
-        // The name too must outlive a power loss.
-        File::open(dir)?.sync_all()?;
         Ok(Self {
             path,
             boot_id,
@@ -71,7 +69,17 @@ impl Segment {
         }
         let committed = first - 1;
         let path = path.to_owned();
-        Ok(Some(Self { path, boot_id, first, count, bytes, modified, committed, writer: None, dirty: false }))
+        Ok(Some(Self {
+            path,
+            boot_id,
+            first,
+            count,
+            bytes,
+            modified,
+            committed,
+            writer: None,
+            dirty: false,
+        }))
     }
 
     pub fn takes(&self, boot_id: BootId, limit: u64) -> bool {
@@ -94,12 +102,15 @@ impl Segment {
         Ok(())
     }
 
-    pub fn sync(&mut self) -> io::Result<()> {
-        if let Some(writer) = self.writer.as_ref().filter(|_| self.dirty) {
-            writer.sync_data()?;
-            self.dirty = false;
+    /// The file, if it has lines that may not be on the disk yet.
+    pub fn unsynced(&mut self) -> io::Result<Option<File>> {
+        match self.writer.as_ref().filter(|_| self.dirty) {
+            Some(writer) => {
+                self.dirty = false;
+                writer.try_clone().map(Some)
+            }
+            None => Ok(None),
         }
-        Ok(())
     }
 
     /// Whole lines from `offset` on, at most `limit` bytes of them (but one line at least), and where they end.
@@ -110,8 +121,12 @@ impl Segment {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut bytes = Vec::new();
-        file.take((self.bytes - offset).min(limit as u64)).read_to_end(&mut bytes)?;
-        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        file.take((self.bytes - offset).min(limit as u64))
+            .read_to_end(&mut bytes)?;
+        let end = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
         let lines = bytes.get(..end).unwrap_or_default();
         let entries: Vec<Entry> = lines
             .split_inclusive(|byte| *byte == b'\n')
@@ -149,6 +164,13 @@ impl Segment {
 const SUFFIX: &str = ".jsonl";
 
 fn parse_name(path: &Path) -> Option<(BootId, u64)> {
-    let (boot_id, first) = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.split_once('.')?;
-    Some((BootId(boot_id.parse().ok()?), first.parse().ok().filter(|first| *first > 0)?))
+    let (boot_id, first) = path
+        .file_name()?
+        .to_str()?
+        .strip_suffix(SUFFIX)?
+        .split_once('.')?;
+    Some((
+        BootId(boot_id.parse().ok()?),
+        first.parse().ok().filter(|first| *first > 0)?,
+    ))
 }

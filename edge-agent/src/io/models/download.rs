@@ -66,11 +66,25 @@ impl Models {
             }
             have = now_have;
             if progress.elapsed() > self.limits.give_up {
-                return Err(failed(format!("nothing came for {:?}: {problem}", self.limits.give_up)));
+                return Err(failed(format!(
+                    "nothing came for {:?}: {problem}",
+                    self.limits.give_up
+                )));
             }
-            let wait = self.limits.retry.saturating_mul(1 << tries.min(10)).min(self.limits.retry_limit);
+            let wait = self
+                .limits
+                .retry
+                .saturating_mul(1 << tries.min(10))
+                .min(self.limits.retry_limit);
             tries += 1;
-            tracing::info!(model = name, have, size = model.size, ?wait, problem, "download goes on after a wait");
+            tracing::info!(
+                model = name,
+                have,
+                size = model.size,
+                ?wait,
+                problem,
+                "download goes on after a wait"
+            );
             tokio::time::sleep(jitter(wait)).await;
         }
     }
@@ -78,7 +92,10 @@ impl Models {
     /// Checks the whole part file and gives it its name; wrong bytes are deleted and described.
     async fn settle(&self, name: &str, model: &ModelRef) -> Result<Option<Failure>, Failure> {
         let part = self.part(model);
-        let found = self.verify(&part, &model.sha256).await.map_err(|e| disk(name, &e))?;
+        let found = self
+            .verify(&part, &model.sha256)
+            .await
+            .map_err(|e| disk(name, &e))?;
         let Some(found) = found else {
             self.adopt(&part, &model.sha256).map_err(|e| disk(name, &e))?;
             remove(&self.etag(model)).map_err(|e| disk(name, &e))?;
@@ -102,7 +119,9 @@ impl Models {
         let etag = std::fs::read_to_string(self.etag(model)).ok();
         // Without a tag nothing says that the rest belongs to what is here; the digest would tell, but late.
         if let Some(etag) = etag.filter(|_| have > 0 && have < model.size) {
-            request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, etag);
+            request = request
+                .header(RANGE, format!("bytes={have}-"))
+                .header(IF_RANGE, etag);
         }
         let response = match request.send().await {
             Ok(response) => response,
@@ -113,7 +132,8 @@ impl Models {
             StatusCode::PARTIAL_CONTENT if range_start(response.headers()) == Some(have) => have,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 let problem = format!("{url} answered another range than was asked for");
-                return remove(&part).map_or_else(|e| Try::Failed(disk(name, &e)), |()| Try::Refused(problem));
+                return remove(&part)
+                    .map_or_else(|e| Try::Failed(disk(name, &e)), |()| Try::Refused(problem));
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Try::Cut(format!("{url} answered {status}"));
@@ -128,8 +148,10 @@ impl Models {
 
     async fn receive(&self, model: &ModelRef, start: u64, response: reqwest::Response) -> io::Result<Try> {
         let too_large = |size: u64| {
-            let message =
-                format!("{} sends {size} bytes or more, the document says {}", model.url, model.size);
+            let message = format!(
+                "{} sends {size} bytes or more, the document says {}",
+                model.url, model.size
+            );
             Try::Failed(Failure::new("TooLarge", message))
         };
         if let Some(size) = response.content_length().filter(|size| start + size > model.size) {
@@ -142,7 +164,10 @@ impl Models {
                 _ => remove(&self.etag(model))?,
             }
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(self.part(model))?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.part(model))?;
         file.set_len(start)?;
         let mut have = start;
         let mut body = response.bytes_stream();
@@ -160,7 +185,10 @@ impl Models {
             file.write_all(&chunk)?;
         }
         if have < model.size {
-            return Ok(Try::Cut(format!("{} ended at {have} of {} bytes", model.url, model.size)));
+            return Ok(Try::Cut(format!(
+                "{} ended at {have} of {} bytes",
+                model.url, model.size
+            )));
         }
         Ok(Try::Whole)
     }
@@ -172,7 +200,9 @@ impl Models {
         match &self.base {
             Some(base) if url.starts_with('/') => Ok(format!("{}{url}", base.trim_end_matches('/'))),
             Some(_) => Err(format!("{url:?} is no URL and no absolute path")),
-            None => Err(format!("{url:?} is a path, but no HTTP address is set: give HAIZEN_HTTP")),
+            None => Err(format!(
+                "{url:?} is a path, but no HTTP address is set: give HAIZEN_HTTP"
+            )),
         }
     }
 
@@ -195,7 +225,11 @@ fn range_start(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn disk(name: &str, error: &io::Error) -> Failure {
-    let code = if error.kind() == io::ErrorKind::StorageFull { "DiskFull" } else { "DiskFailed" };
+    let code = if error.kind() == io::ErrorKind::StorageFull {
+        "DiskFull"
+    } else {
+        "DiskFailed"
+    };
     Failure::new(code, format!("model {name}: {error}"))
 }
 

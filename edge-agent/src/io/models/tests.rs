@@ -28,8 +28,14 @@ fn serve(file: &'static [u8], answers: Vec<Answer>) -> (String, mpsc::Receiver<S
     thread::spawn(move || {
         let mut answers = answers.into_iter().peekable();
         for stream in listener.incoming() {
-            let answer = if answers.len() > 1 { answers.next() } else { answers.peek().cloned() };
-            let (Ok(stream), Some(answer)) = (stream, answer) else { return };
+            let answer = if answers.len() > 1 {
+                answers.next()
+            } else {
+                answers.peek().cloned()
+            };
+            let (Ok(stream), Some(answer)) = (stream, answer) else {
+                return;
+            };
             if answer_one(stream, file, &answer, &tell).is_err() {
                 return;
             }
@@ -44,23 +50,41 @@ fn answer_one(
     answer: &Answer,
     tell: &mpsc::Sender<String>,
 ) -> Result<(), mpsc::SendError<String>> {
-    let headers: Vec<String> = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
+    let headers: Vec<String> = BufReader::new(&stream)
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|l| !l.is_empty())
+        .collect();
     let header = |name: &str| {
-        headers.iter().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name))).map(|(_, v)| v)
+        headers
+            .iter()
+            .find_map(|line| {
+                line.split_once(": ")
+                    .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            })
+            .map(|(_, v)| v)
     };
-    let range = header("range").and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let range =
+        header("range").and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     tell.send(range.map_or("all".to_owned(), |start| format!("from {start}")))?;
     let (file, tag) = match answer {
         Answer::Other(other) => (*other, "\"other\""),
         _ => (file, "\"tag\""),
     };
     let start = range.filter(|_| header("if-range") == Some(tag)).unwrap_or(0);
-    let status = if start > 0 { "206 Partial Content" } else { "200 OK" };
+    let status = if start > 0 {
+        "206 Partial Content"
+    } else {
+        "200 OK"
+    };
     let mut rest = &file[start..];
     let mut length = rest.len();
     match answer {
         Answer::Status(status) => {
-            let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
             return Ok(());
         }
         Answer::HangUp => return Ok(()),
@@ -81,7 +105,11 @@ fn answer_one(
 const FILE: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 fn model() -> ModelRef {
-    ModelRef { sha256: Digest::of(FILE), size: FILE.len() as u64, url: "/blobs/dish".into() }
+    ModelRef {
+        sha256: Digest::of(FILE),
+        size: FILE.len() as u64,
+        url: "/blobs/dish".into(),
+    }
 }
 
 struct Store {
@@ -106,7 +134,10 @@ impl Store {
 
     /// `ok`, or the code of the failure; then what the server was asked.
     fn ensure(&self) -> String {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let outcome = match runtime.block_on(self.models.ensure("dish", &model())) {
             Ok(path) => {
                 assert_eq!(std::fs::read(path).unwrap(), FILE);
@@ -124,10 +155,19 @@ impl Store {
 
 #[test]
 fn goes_on_where_it_was_cut() {
-    let store = Store::new(vec![Answer::Cut(10), Answer::HangUp, Answer::Cut(6), Answer::Serve]);
+    let store = Store::new(vec![
+        Answer::Cut(10),
+        Answer::HangUp,
+        Answer::Cut(6),
+        Answer::Serve,
+    ]);
     assert_eq!(store.ensure(), "ok: all, from 10, from 10, from 16");
     assert_eq!(store.ensure(), "ok: ", "what is here is not asked for again");
-    assert_eq!(std::fs::read_dir(store.dir.path()).unwrap().count(), 1, "nothing is left beside the model");
+    assert_eq!(
+        std::fs::read_dir(store.dir.path()).unwrap().count(),
+        1,
+        "nothing is left beside the model"
+    );
 }
 
 #[test]
@@ -135,7 +175,11 @@ fn goes_on_after_a_kill() {
     let store = Store::new(vec![Answer::Serve]);
     let part = format!("{}.part", model().sha256.as_str());
     std::fs::write(store.dir.path().join(part), &FILE[..7]).unwrap();
-    std::fs::write(store.dir.path().join(format!("{}.etag", model().sha256.as_str())), "\"tag\"").unwrap();
+    std::fs::write(
+        store.dir.path().join(format!("{}.etag", model().sha256.as_str())),
+        "\"tag\"",
+    )
+    .unwrap();
     assert_eq!(store.ensure(), "ok: from 7");
 }
 
@@ -153,14 +197,22 @@ fn a_damaged_part_is_taken_for_the_server_s_only_the_second_time() {
     let store = Store::new(vec![Answer::Serve]);
     let part = format!("{}.part", model().sha256.as_str());
     std::fs::write(store.dir.path().join(&part), b"damaged").unwrap();
-    std::fs::write(store.dir.path().join(format!("{}.etag", model().sha256.as_str())), "\"tag\"").unwrap();
+    std::fs::write(
+        store.dir.path().join(format!("{}.etag", model().sha256.as_str())),
+        "\"tag\"",
+    )
+    .unwrap();
     assert_eq!(store.ensure(), "ok: from 7, all");
 }
 
 #[test]
 fn a_damaged_model_is_fetched_anew() {
     let store = Store::new(vec![Answer::Serve]);
-    std::fs::write(store.models.path(&model().sha256), b"0123456789abcdefghijklmnopqrstuvwxy!").unwrap();
+    std::fs::write(
+        store.models.path(&model().sha256),
+        b"0123456789abcdefghijklmnopqrstuvwxy!",
+    )
+    .unwrap();
     assert_eq!(store.ensure(), "ok: all");
 }
 
@@ -169,17 +221,40 @@ fn gives_up_with_the_reason() {
     assert_eq!(Store::new(vec![Answer::Endless]).ensure(), "TooLarge: all");
     let refused = Store::new(vec![Answer::Status("404 Not Found")]).ensure();
     assert_eq!(refused, "DownloadFailed: all, all, all, all, all");
-    assert!(Store::new(vec![Answer::HangUp]).ensure().starts_with("DownloadFailed: all, all"));
-    let passing = vec![Answer::Status("503 Service Unavailable"), Answer::Status("404 Not Found"), Answer::Serve];
+    assert!(
+        Store::new(vec![Answer::HangUp])
+            .ensure()
+            .starts_with("DownloadFailed: all, all")
+    );
+    let passing = vec![
+        Answer::Status("503 Service Unavailable"),
+        Answer::Status("404 Not Found"),
+        Answer::Serve,
+    ];
     assert_eq!(Store::new(passing).ensure(), "ok: all, all, all");
 }
 
 #[test]
 fn too_large_is_refused_before_a_byte_is_asked_for() {
     let store = Store::new(vec![Answer::Serve]);
-    let models = Models { limits: Limits { size: 10, ..Limits::default() }, ..store.models };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    assert_eq!(runtime.block_on(models.ensure("dish", &model())).unwrap_err().code, "TooLarge");
+    let models = Models {
+        limits: Limits {
+            size: 10,
+            ..Limits::default()
+        },
+        ..store.models
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    assert_eq!(
+        runtime
+            .block_on(models.ensure("dish", &model()))
+            .unwrap_err()
+            .code,
+        "TooLarge"
+    );
     assert_eq!(store.told.try_iter().count(), 0);
 }
 
@@ -200,5 +275,8 @@ fn collects_all_but_what_is_kept() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(left.len(), 3);
-    assert!(left.iter().all(|name| name.starts_with(keep.as_str())), "{left:?}");
+    assert!(
+        left.iter().all(|name| name.starts_with(keep.as_str())),
+        "{left:?}"
+    );
 }

@@ -1,0 +1,149 @@
+//! Every flag and variable, read once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use protocol::id::{DeviceClass, DeviceId, SiteId};
+
+/// Runs vision pipelines on a device: as a member of a fleet, or a graph by itself.
+#[derive(Debug, Parser)]
+#[command(name = "edge-agent", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve as a device of a fleet: take desired documents, run them, report.
+    Agent(Box<AgentArgs>),
+    /// Run one graph here, without a fleet, and show what each node does.
+    Run(RunArgs),
+    /// Check a graph and say everything that is wrong with it.
+    Check(CheckArgs),
+    /// Print the reference of all calculators.
+    Nodes,
+    /// Print the inference runtime of this machine as JSON.
+    Runtime(RuntimeArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// Name of this device, unique in the fleet: 1 to 63 of a-z, 0-9 and `-`.
+    #[arg(long, env = "HAIZEN_DEVICE")]
+    pub device: DeviceId,
+    /// Where the device stands: its restaurant.
+    #[arg(long, env = "HAIZEN_SITE")]
+    pub site: SiteId,
+    /// Devices of one class have the same hardware and runtime, and share profiles and models.
+    #[arg(long, env = "HAIZEN_CLASS")]
+    pub class: DeviceClass,
+    /// Labels that selectors match, as `key=value,…`; `haizen.dev/class` is always set to the class.
+    #[arg(long, env = "HAIZEN_LABELS", value_parser = parse_labels, default_value = "")]
+    pub labels: BTreeMap<String, String>,
+    /// MQTT 5 broker as `host:port`; port 1883 when not given.
+    #[arg(long, env = "HAIZEN_BROKER")]
+    pub broker: String,
+    #[arg(long, env = "HAIZEN_MQTT_USER")]
+    pub mqtt_user: Option<String>,
+    #[arg(long, env = "HAIZEN_MQTT_PASSWORD", hide_env_values = true)]
+    pub mqtt_password: Option<String>,
+    /// A file with the password, read at the start.
+    #[arg(long, env = "HAIZEN_MQTT_PASSWORD_FILE", conflicts_with = "mqtt_password")]
+    pub mqtt_password_file: Option<PathBuf>,
+    /// Seconds after a lost connection until the broker calls the device offline.
+    #[arg(long, env = "HAIZEN_WILL_DELAY", default_value_t = 0)]
+    pub will_delay: u32,
+    /// The operator's HTTP address, for models given by path.
+    #[arg(long, env = "HAIZEN_HTTP")]
+    pub http: Option<String>,
+    /// Folder of the agent's state, models and outbox; must outlive the process.
+    #[arg(long, env = "HAIZEN_STATE", default_value = "/var/lib/haizen")]
+    pub state: PathBuf,
+    /// Threads of one inference; what the machine grants when not given.
+    #[arg(long, env = "HAIZEN_THREADS")]
+    pub threads: Option<usize>,
+    /// Largest model in MiB.
+    #[arg(long, env = "HAIZEN_MAX_MODEL_MIB", default_value_t = 512)]
+    pub max_model_mib: u64,
+    /// Bound of the outbox in MiB; what comes when it is full is refused and counted.
+    #[arg(long, env = "HAIZEN_OUTBOX_MIB", default_value_t = 64)]
+    pub outbox_mib: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
+    pub graph: PathBuf,
+    /// Stop after this long, for instance 10s; until Ctrl-C or the sources' end when not given.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<units::Duration>,
+    /// Write figures of all nodes and streams as JSON when the run ends.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// A model the graph's side packets name, as `name=file.onnx`.
+    #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
+    pub models: Vec<(String, PathBuf)>,
+    /// Threads of one inference; what the machine grants when not given.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Count the sinks' results instead of printing them.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
+    pub graph: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RuntimeArgs {
+    /// Threads of one inference; what the machine grants when not given.
+    #[arg(long, env = "HAIZEN_THREADS")]
+    pub threads: Option<usize>,
+}
+
+fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().into(), value.trim().into())),
+            _ => Err(format!("{pair:?} is no label: write it like role=counter")),
+        })
+        .collect()
+}
+
+fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("write it like dish=dish.onnx".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn labels_are_read_or_named() {
+        let labels = parse_labels("role=counter, floor=2,").unwrap();
+        assert_eq!(
+            labels.into_iter().collect::<Vec<_>>(),
+            [("floor".into(), "2".into()), ("role".into(), "counter".into())]
+        );
+        assert_eq!(
+            parse_labels("role").unwrap_err(),
+            "\"role\" is no label: write it like role=counter"
+        );
+    }
+}

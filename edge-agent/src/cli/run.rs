@@ -1,0 +1,240 @@
+//! `run`: one graph here, without a fleet.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use crossterm::cursor::MoveUp;
+use crossterm::terminal::{Clear, ClearType};
+use crossterm::{ExecutableCommand, QueueableCommand};
+use pipeline::backend::Model;
+use pipeline::load::load;
+use pipeline::packet::SidePacket;
+use pipeline::report::Report;
+use pipeline::run::RunStatus;
+use pipeline::sink::{Delivery, SinkPort};
+use pipeline::timestamp::Timestamp;
+use pipeline::{Inputs, Registry, RunningGraph};
+use serde_json::{Value, json};
+
+use super::check::read;
+use super::table::{line, table};
+use crate::args::RunArgs;
+use crate::io::inference::LazyRuntime;
+use crate::profiler::machine;
+
+const REDRAW: Duration = Duration::from_millis(500);
+const PLAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_secs(5);
+
+pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
+    let loaded = load(&read(&args.graph)?).and_then(|graph| graph.validate(&Registry::standard()));
+    let graph = match loaded {
+        Ok(graph) => graph,
+        Err(errors) => {
+            let mut err = io::stderr().lock();
+            for error in errors {
+                writeln!(err, "{}: {error}", args.graph.display())?;
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let live = io::stderr().is_terminal();
+    // Results and a table that redraws would tear each other apart on one screen.
+    let print = !args.quiet && !(live && io::stdout().is_terminal());
+    let (sink, printer) = Printer::new(print)?;
+    let sink = Arc::new(sink);
+    let inputs = Inputs {
+        side_packets: models(args)?,
+        sink: sink.clone(),
+        backend: Arc::new(LazyRuntime),
+        ..Inputs::default()
+    };
+    let running = graph.start(inputs)?;
+    let stop = interrupted()?;
+    let end = args.duration.map(|duration| Instant::now() + duration.get());
+    let outcome = watch(&running, end, &stop, live)?;
+    let stats = running.stats();
+    drop(running);
+    let results = sink.close();
+    if let Some(printer) = printer {
+        drop(printer.join());
+    }
+    let mut err = io::stderr().lock();
+    if !live {
+        for text in table(&stats) {
+            writeln!(err, "{text}")?;
+        }
+    }
+    writeln!(err, "{results} results in {:.1} s", stats.elapsed_seconds)?;
+    if let Some(path) = &args.report {
+        let text = Report::new(stats).to_json() + "\n";
+        std::fs::write(path, text).with_context(|| format!("write the report {}", path.display()))?;
+    }
+    match outcome {
+        RunStatus::Failed(error) => {
+            writeln!(err, "error: {error}")?;
+            Ok(ExitCode::FAILURE)
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
+    let threads = args.threads.unwrap_or_else(machine::default_threads).max(1);
+    let mut models = BTreeMap::new();
+    for (name, path) in &args.models {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("read model {name} from {}", path.display()))?;
+        let model = Model {
+            name: name.clone(),
+            bytes: bytes.into(),
+            threads,
+        };
+        if models.insert(name.clone(), SidePacket::new(model)).is_some() {
+            bail!("model {name} is given twice");
+        }
+    }
+    Ok(models)
+}
+
+/// Shows the run until its time or its sources end; tells how it ended.
+fn watch(running: &RunningGraph, end: Option<Instant>, stop: &Interrupt, live: bool) -> Result<RunStatus> {
+    let mut err = io::stderr();
+    let mut drawn = 0;
+    let (mut stopping, mut said) = (None, Instant::now());
+    loop {
+        let now = Instant::now();
+        if stopping.is_none() && (end.is_some_and(|end| now >= end) || stop.was_asked()) {
+            running.stop();
+            stopping = Some(now);
+        }
+        if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+            running.cancel();
+        }
+        let left = end
+            .filter(|_| stopping.is_none())
+            .map_or(REDRAW, |end| end.saturating_duration_since(now));
+        let over = running.wait_timeout(left.min(REDRAW)).is_some();
+        if live {
+            drawn = redraw(&mut err, drawn, &table(&running.stats()))?;
+        } else if said.elapsed() >= PLAIN {
+            said = Instant::now();
+            writeln!(err, "{}", line(&running.stats()))?;
+        }
+        if over {
+            return Ok(running.status());
+        }
+    }
+}
+
+fn redraw(err: &mut io::Stderr, drawn: u16, lines: &[String]) -> io::Result<u16> {
+    if drawn > 0 {
+        err.queue(MoveUp(drawn))?;
+    }
+    for text in lines {
+        err.queue(Clear(ClearType::CurrentLine))?;
+        writeln!(err, "{text}")?;
+    }
+    err.execute(Clear(ClearType::FromCursorDown))?;
+    Ok(lines.len() as u16)
+}
+
+/// Whether Ctrl-C or SIGTERM came.
+#[derive(Debug)]
+struct Interrupt(Arc<AtomicU64>);
+
+impl Interrupt {
+    fn was_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// The second Ctrl-C ends the process at once.
+fn interrupted() -> Result<Interrupt> {
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = asked.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let wait = async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+            }
+            if count.fetch_add(1, Ordering::Relaxed) > 0 {
+                std::process::exit(130);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || runtime.block_on(wait))?;
+    Ok(Interrupt(asked))
+}
+
+/// Prints the sinks' results as lines of JSON, or only counts them.
+struct Printer {
+    lines: std::sync::Mutex<Option<SyncSender<String>>>,
+    count: AtomicU64,
+}
+
+impl Printer {
+    fn new(print: bool) -> Result<(Self, Option<JoinHandle<()>>)> {
+        let (lines, thread) = if print {
+            let (sender, receiver) = sync_channel::<String>(1024);
+            let thread = std::thread::Builder::new()
+                .name("printer".into())
+                .spawn(move || {
+                    let mut out = io::stdout().lock();
+                    for text in receiver {
+                        if writeln!(out, "{text}").is_err() {
+                            return;
+                        }
+                    }
+                })?;
+            (Some(sender), Some(thread))
+        } else {
+            (None, None)
+        };
+        Ok((
+            Self {
+                lines: std::sync::Mutex::new(lines),
+                count: AtomicU64::new(0),
+            },
+            thread,
+        ))
+    }
+
+    /// Lets the printing thread end; tells how many results there were.
+    fn close(&self) -> u64 {
+        drop(self.lines.lock().map(|mut lines| lines.take()));
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl SinkPort for Printer {
+    fn publish(&self, stream: &str, timestamp: Timestamp, value: Value) -> Delivery {
+        let lines = self.lines.lock().ok().and_then(|lines| lines.clone());
+        if let Some(lines) = lines {
+            let text = json!({"stream": stream, "t": timestamp.micros(), "value": value}).to_string();
+            if lines.try_send(text).is_err() {
+                return Delivery::Refused;
+            }
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Delivery::Taken
+    }
+}
