@@ -11,3 +11,6 @@ pub mod model;
 pub mod process;
 pub mod training;
 pub mod worker;
+
+#[cfg(test)]
+mod parity;

@@ -20,7 +20,7 @@ fn the_small_preset_is_measured_within_a_minute() {
             .unwrap()
             .block_keys()
             .len(),
-        498
+        480
     );
 }
 

@@ -120,4 +120,4 @@ pub fn set_numbers(tensor: &mut Tensor, numbers: &export::Tensor) -> Result<(), 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

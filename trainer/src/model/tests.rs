@@ -3,6 +3,11 @@ use super::*;
 /// Every kind of layer and activation.
 pub(crate) const EVERYTHING: &str = "m1/12x1/stem-h1-o8-k3-s2-hswish/ds-h8-o16-k5-s1-se-relu/ir-h32-o16-k3-s1-se-relu6/ir-h48-o24-k7-s2-hswish/ir-h24-o24-k3-s1-relu6/lighthead-h32-o2-k1-s1-relu6";
 
+/// Several tests run at once, and OpenMP's threads would wait for each other while they spin.
+pub(crate) fn one_thread() {
+    tch::set_num_threads(1);
+}
+
 #[test]
 fn has_the_parameters_that_were_counted() {
     let architecture: Architecture = EVERYTHING.parse().unwrap();
@@ -29,6 +34,7 @@ fn the_same_seed_gives_the_same_network() {
 
 #[test]
 fn setting_numbers_reaches_the_layers() {
+    one_thread();
     let architecture: Architecture = EVERYTHING.parse().unwrap();
     let (from, mut to) = (
         Net::new(&architecture, 1).unwrap(),

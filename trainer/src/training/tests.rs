@@ -25,6 +25,7 @@ impl Observer for Watcher {
 }
 
 fn with_task<T>(recipe: &Recipe, body: impl FnOnce(&Task<'_>) -> T) -> T {
+    crate::model::tests::one_thread();
     let folder = folder(250);
     let data = Dataset::load(&folder.path().display().to_string())
         .unwrap()

@@ -32,6 +32,7 @@ struct Memory {
 type Shared = Arc<Mutex<Memory>>;
 
 async fn serve(memory: Shared) -> Client {
+    crate::model::tests::one_thread();
     let claim = async |State(memory): State<Shared>, headers: HeaderMap| -> Response {
         assert_eq!(headers["authorization"], "Bearer secret");
         let mut memory = memory.lock().unwrap();
