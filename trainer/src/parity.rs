@@ -13,7 +13,7 @@ use crate::model::Net;
 
 const IMAGES: i64 = 100;
 
-fn run(file: &export::OnnxFile, input: Vec<f32>) -> Vec<f32> {
+fn run(file: &export::OnnxFile, input: &[f32]) -> Vec<f32> {
     let backend = OrtBackend::new(None).unwrap();
     let model = Model {
         name: "exported".into(),
@@ -59,7 +59,7 @@ fn compare(architecture: &Architecture) -> (f32, usize) {
     }
     let wanted = flat(&no_grad(|| net.forward(&images, false)).unwrap());
     let file = export::trained_net(architecture, &net.weights().unwrap()).unwrap();
-    let found = run(&file, flat(&images));
+    let found = run(&file, &flat(&images));
     assert_eq!(found.len(), wanted.len());
     let difference = wanted
         .iter()
@@ -93,12 +93,12 @@ fn what_is_only_measured_runs_too() {
     for key in space.block_keys() {
         let (inputs, side) = (key.inputs as usize, key.resolution as usize);
         assert!(
-            !run(&export::profile_block(&key), vec![0.5; inputs * side * side]).is_empty(),
+            !run(&export::profile_block(&key), &vec![0.5; inputs * side * side]).is_empty(),
             "{key}"
         );
     }
     for net in calibration_nets(&space, 5, 1) {
-        let scores = run(&export::profile_net(&net), vec![0.5; 28 * 28]);
+        let scores = run(&export::profile_net(&net), &[0.5; 28 * 28]);
         assert_eq!(scores.len(), 10);
         assert!(
             scores.iter().all(|score| score.is_normal()),

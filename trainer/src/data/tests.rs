@@ -7,7 +7,10 @@ fn idx(folder: &Path, name: &str, dims: &[u32], bytes: &[u8]) {
     let mut file = vec![0, 0, 8, dims.len() as u8];
     file.extend(dims.iter().flat_map(|size| size.to_be_bytes()));
     file.extend(bytes);
-    if name.ends_with(".gz") {
+    if Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "gz")
+    {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(&file).unwrap();
         file = gz.finish().unwrap();

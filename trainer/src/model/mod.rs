@@ -77,7 +77,7 @@ impl Net {
         for block in &self.blocks {
             let input = value.shallow_clone();
             for module in &block.modules {
-                value = module.forward(value, training)?;
+                value = module.forward(&value, training)?;
             }
             if block.residual {
                 value = value.f_add(&input)?;

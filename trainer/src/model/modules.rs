@@ -71,10 +71,10 @@ impl Module {
         })
     }
 
-    pub(super) fn forward(&self, input: Tensor, training: bool) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor, TchError> {
         match self {
             Self::Convolution(filter, norm, activation) => {
-                activate(norm.forward(&filter.forward(&input)?, training)?, *activation)
+                activate(norm.forward(&filter.forward(input)?, training)?, *activation)
             }
             Self::SqueezeExcite { reduce, expand } => {
                 let mean = input.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;

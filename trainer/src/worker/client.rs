@@ -9,10 +9,10 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 
 /// How long a request is repeated before the pod gives up: longer than an operator needs to come back.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone)]
 pub(super) struct Client {

@@ -46,9 +46,8 @@ impl Problem {
     fn code(&self) -> &'static str {
         match self {
             Self::JobDocumentInvalid(_) => "JobDocumentInvalid",
-            Self::DatasetInvalid(_) => "DatasetInvalid",
+            Self::DatasetInvalid(_) | Self::Training(TrainingError::NothingLeft { .. }) => "DatasetInvalid",
             Self::Training(TrainingError::LossNotFinite { .. }) => "LossNotFinite",
-            Self::Training(TrainingError::NothingLeft { .. }) => "DatasetInvalid",
             Self::Training(TrainingError::Checkpoint(_)) => "CheckpointInvalid",
             Self::Training(TrainingError::Torch(_)) => "TrainingFailed",
             Self::Export(_) => "ExportFailed",
