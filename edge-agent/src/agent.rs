@@ -10,7 +10,7 @@ mod event;
 mod health;
 mod steps;
 #[cfg(test)]
-mod stories;
+pub(crate) mod stories;
 #[cfg(test)]
 mod walk;
 

@@ -216,7 +216,9 @@ impl Outbox {
                 continue;
             }
             self.cursor.1 = end;
-            self.unconfirmed += end - offset;
+            let entries = entries
+                .into_iter()
+                .filter(|entry| segment.awaits(entry.sample.seq));
             for Entry { stream, sample } in entries {
                 match batches.iter_mut().find(|batch| batch.stream == stream) {
                     Some(batch) => batch.samples.push(sample),
@@ -228,12 +230,14 @@ impl Outbox {
                 }
             }
         }
+        self.unconfirmed = self.sent_unconfirmed();
         self.sent_at = self.sent_at.or(Some(now));
         Ok(batches)
     }
 
     /// Forgets what is in the database.
     pub fn commit(&mut self, receipt: Committed, now: Duration) -> Result<(), OutboxError> {
+        let before = self.waiting();
         let mut index = 0;
         while let Some(segment) = self.segments.get_mut(index) {
             if segment.boot_id != receipt.boot_id || !segment.commit(receipt.seq) {
@@ -249,7 +253,10 @@ impl Outbox {
             }
         }
         self.unconfirmed = self.sent_unconfirmed();
-        self.sent_at = (self.unconfirmed > 0).then_some(now);
+        // A receipt that says nothing new must not put off the repeat of what was lost on the way.
+        if self.waiting() < before {
+            self.sent_at = (self.unconfirmed > 0).then_some(now);
+        }
         Ok(())
     }
 
@@ -423,6 +430,13 @@ mod tests {
         assert_eq!(take(&mut outbox, 2 * S), "");
         assert_eq!(take(&mut outbox, 12 * S), "1/a:1,3 1/b:2", "no receipt came");
         outbox.commit(receipt(1, 2), 13 * S).unwrap();
+        outbox.commit(receipt(1, 2), 20 * S).unwrap();
+        assert_eq!(take(&mut outbox, 22 * S), "");
+        assert_eq!(
+            take(&mut outbox, 23 * S),
+            "1/a:3",
+            "the same receipt again puts nothing off"
+        );
         assert_eq!(
             outbox.state(),
             OutboxState {

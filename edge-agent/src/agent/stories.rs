@@ -106,7 +106,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn desired(generation: u64, revision: &str) -> Desired {
+pub(crate) fn desired(generation: u64, revision: &str) -> Desired {
     let sha256 = Digest::of(revision.as_bytes());
     let calculator = if revision == "bad" {
         "Unknown".into()

@@ -36,7 +36,9 @@ impl Device {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         for answer in answers.iter().filter(|answer| answer.at.elapsed() < YOUNG) {
             // Lost again: the next connection tries again.
-            let _ = self.mqtt.publish(Channel::ProfileResponse, answer.bytes.clone(), false);
+            let _ = self
+                .mqtt
+                .publish(Channel::ProfileResponse, answer.bytes.clone(), false);
         }
     }
 

@@ -5,6 +5,8 @@
 
 mod figures;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;

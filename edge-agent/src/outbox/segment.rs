@@ -142,6 +142,10 @@ impl Segment {
         self.committed == last
     }
 
+    pub fn awaits(&self, seq: u64) -> bool {
+        seq > self.committed
+    }
+
     pub fn waiting(&self) -> u64 {
         self.first + self.count - 1 - self.committed
     }
