@@ -312,15 +312,20 @@ fn random_graph() -> impl Strategy<Value = String> {
         prop::collection::vec(any::<prop::sample::Index>(), 1..4),
         1..5_i64,
     );
-    (1..4_usize, prop::collection::vec(node, 1..12), 1..4_u32, 1..40_i64).prop_map(
-        |(sources, nodes, queue, count)| {
+    (
+        1..4_usize,
+        prop::collection::vec(node, 1..12),
+        1..4_u32,
+        1..40_i64,
+    )
+        .prop_map(|(sources, nodes, queue, count)| {
             let mut text = format!("maxQueueSize: {queue}\nnodes:\n");
             let mut streams = Vec::new();
             for source in 0..sources {
                 let step = source + 1;
-                let _ = write!(
+                let _ = writeln!(
                     text,
-                    "- {{calculator: Count, options: {{count: {count}, step: {step}}}, outputs: [s{source}]}}\n"
+                    "- {{calculator: Count, options: {{count: {count}, step: {step}}}, outputs: [s{source}]}}"
                 );
                 streams.push(format!("s{source}"));
             }
@@ -336,15 +341,14 @@ fn random_graph() -> impl Strategy<Value = String> {
                     inputs.truncate(1);
                 }
                 let inputs = inputs.join(", ");
-                let _ = write!(
+                let _ = writeln!(
                     text,
-                    "- {{calculator: {calculator}, options: {options}, inputs: [{inputs}], outputs: [{out}]}}\n"
+                    "- {{calculator: {calculator}, options: {options}, inputs: [{inputs}], outputs: [{out}]}}"
                 );
                 streams.push(out);
             }
             text + &format!("outputStreams: [{}]\n", streams.join(", "))
-        },
-    )
+        })
 }
 
 proptest! {

@@ -19,118 +19,120 @@ fn with_nodes(nodes: &str) -> Vec<String> {
     ))
 }
 
-#[test]
-fn each_mistake_is_named_with_what_to_do() {
-    let table = [
-        (
-            "- {name: d, calculator: Inferense, inputs: [frames]}",
-            "node d: calculator Inferense is unknown; did you mean Inference?",
-        ),
-        (
-            "- {name: d, calculator: Zebra, inputs: [frames]}",
-            "node d: calculator Zebra is unknown; known are Busy, Classify, Count",
-        ),
-        (
-            "- {name: 9d, calculator: Discard, inputs: [frames]}",
-            "node 9d: the name `9d` isn't possible",
-        ),
-        (
-            "- {name: camera, calculator: Discard, inputs: [frames]}",
-            "node camera: the name is given to 2 nodes; give each its own",
-        ),
-        (
-            "- {name: d, calculator: Discard, inputs: [Frames]}",
-            "node d: input `Frames` can't be read",
-        ),
-        (
-            "- {name: d, calculator: Discard, inputs: [frame]}",
-            "node d: input 0 reads stream frame, which nothing writes; did you mean frames?",
-        ),
-        (
-            "- {name: d, calculator: Discard, inputs: [frames, other]}",
-            "node d: input 1 reads stream other, which nothing writes; write it by a node's outputs",
-        ),
-        (
-            "- {name: d, calculator: Generator, outputs: [frames]}",
-            "node d: stream frames is also written by node camera; every stream has one writer",
-        ),
-        (
-            "- {name: d, calculator: PassThrough, inputs: [frames], outputs: [a, b]}",
-            "node d: output 1 has no input of the same number to carry",
-        ),
-        (
-            "- {name: d, calculator: Classify, inputs: [frames], outputs: [a]}",
-            "node d: input 0 takes Tensor, but stream frames carries Frame (written by camera)",
-        ),
-        (
-            "- {name: p, calculator: PassThrough, inputs: [frames], outputs: [b]}\n\
+/// Nodes beside a camera that writes `frames`, and how the error starts.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "- {name: d, calculator: Inferense, inputs: [frames]}",
+        "node d: calculator Inferense is unknown; did you mean Inference?",
+    ),
+    (
+        "- {name: d, calculator: Zebra, inputs: [frames]}",
+        "node d: calculator Zebra is unknown; known are Busy, Classify, Count",
+    ),
+    (
+        "- {name: 9d, calculator: Discard, inputs: [frames]}",
+        "node 9d: the name `9d` isn't possible",
+    ),
+    (
+        "- {name: camera, calculator: Discard, inputs: [frames]}",
+        "node camera: the name is given to 2 nodes; give each its own",
+    ),
+    (
+        "- {name: d, calculator: Discard, inputs: [Frames]}",
+        "node d: input `Frames` can't be read",
+    ),
+    (
+        "- {name: d, calculator: Discard, inputs: [frame]}",
+        "node d: input 0 reads stream frame, which nothing writes; did you mean frames?",
+    ),
+    (
+        "- {name: d, calculator: Discard, inputs: [frames, other]}",
+        "node d: input 1 reads stream other, which nothing writes; write it by a node's outputs",
+    ),
+    (
+        "- {name: d, calculator: Generator, outputs: [frames]}",
+        "node d: stream frames is also written by node camera; every stream has one writer",
+    ),
+    (
+        "- {name: d, calculator: PassThrough, inputs: [frames], outputs: [a, b]}",
+        "node d: output 1 has no input of the same number to carry",
+    ),
+    (
+        "- {name: d, calculator: Classify, inputs: [frames], outputs: [a]}",
+        "node d: input 0 takes Tensor, but stream frames carries Frame (written by camera)",
+    ),
+    (
+        "- {name: p, calculator: PassThrough, inputs: [frames], outputs: [b]}\n\
              - {name: d, calculator: MqttSink, inputs: [b], options: {stream: x}}",
-            "node d: input 0 takes Labels or Value or i64 or f64 or bool or String, but stream b carries Frame",
-        ),
-        (
-            "- {name: d, calculator: Discard}",
-            "node d: input 0 is missing; Discard needs it: anything",
-        ),
-        (
-            "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a, b]}",
-            "node d: output 0 takes one stream, but has 2",
-        ),
-        (
-            "- {name: d, calculator: Busy, inputs: [frames], outputs: ['TAG:x']}",
-            "node d: output TAG isn't known to Busy; it has one without a tag",
-        ),
-        (
-            "- {name: d, calculator: Discard, inputs: [frames], outputs: [x]}",
-            "node d: output 0 isn't known to Discard; it has no outputs",
-        ),
-        (
-            "- {name: t, calculator: ImageToTensor, inputs: [frames], outputs: [a]}\n\
+        "node d: input 0 takes Labels or Value or i64 or f64 or bool or String, but stream b carries Frame",
+    ),
+    (
+        "- {name: d, calculator: Discard}",
+        "node d: input 0 is missing; Discard needs it: anything",
+    ),
+    (
+        "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a, b]}",
+        "node d: output 0 takes one stream, but has 2",
+    ),
+    (
+        "- {name: d, calculator: Busy, inputs: [frames], outputs: ['TAG:x']}",
+        "node d: output TAG isn't known to Busy; it has one without a tag",
+    ),
+    (
+        "- {name: d, calculator: Discard, inputs: [frames], outputs: [x]}",
+        "node d: output 0 isn't known to Discard; it has no outputs",
+    ),
+    (
+        "- {name: t, calculator: ImageToTensor, inputs: [frames], outputs: [a]}\n\
              - {name: d, calculator: Inference, inputs: [a], outputs: [b]}",
-            "node d: side packet MODEL is missing; Inference needs it: the model",
-        ),
-        (
-            "- {name: d, calculator: Discard, inputs: [frames], sidePackets: {MODEL: x}}",
-            "node d: side packet MODEL isn't known to Discard; it has no side packets",
-        ),
-        (
-            "- {name: d, calculator: Busy, inputs: [frames], options: {forms: 3}}",
-            "node d: option forms is unknown; did you mean forMs?",
-        ),
-        (
-            "- {name: d, calculator: Busy, inputs: [frames], options: {forMs: soon}}",
-            "node d: option forMs: must be milliseconds, or a list of {afterMs, forMs}",
-        ),
-        (
-            "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a], options: {width: 0}}",
-            "node d: option width: 0 isn't possible; use 1 to 8192",
-        ),
-        (
-            "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a], options: {width: wide}}",
-            "node d: option width: invalid type: string \"wide\", expected usize",
-        ),
-        (
-            "- {name: d, calculator: Generator, outputs: [a], freshness: newest}",
-            "node d: `freshness` has no effect on a source",
-        ),
-        (
-            "- {name: a, calculator: PassThrough, inputs: [z], outputs: [x]}\n\
+        "node d: side packet MODEL is missing; Inference needs it: the model",
+    ),
+    (
+        "- {name: d, calculator: Discard, inputs: [frames], sidePackets: {MODEL: x}}",
+        "node d: side packet MODEL isn't known to Discard; it has no side packets",
+    ),
+    (
+        "- {name: d, calculator: Busy, inputs: [frames], options: {forms: 3}}",
+        "node d: option forms is unknown; did you mean forMs?",
+    ),
+    (
+        "- {name: d, calculator: Busy, inputs: [frames], options: {forMs: soon}}",
+        "node d: option forMs: must be milliseconds, or a list of {afterMs, forMs}",
+    ),
+    (
+        "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a], options: {width: 0}}",
+        "node d: option width: 0 isn't possible; use 1 to 8192",
+    ),
+    (
+        "- {name: d, calculator: ImageToTensor, inputs: [frames], outputs: [a], options: {width: wide}}",
+        "node d: option width: invalid type: string \"wide\", expected usize",
+    ),
+    (
+        "- {name: d, calculator: Generator, outputs: [a], freshness: newest}",
+        "node d: `freshness` has no effect on a source",
+    ),
+    (
+        "- {name: a, calculator: PassThrough, inputs: [z], outputs: [x]}\n\
              - {name: b, calculator: PassThrough, inputs: [x], outputs: [y]}\n\
              - {name: c, calculator: PassThrough, inputs: [y], outputs: [z]}",
-            "the nodes a → b → c → a form a cycle",
-        ),
-        ("maxQueueSize: 0", "maxQueueSize is 0; it must be 1 to 10000"),
-        ("inputStreams: [In]", "graph stream name `In` isn't possible"),
-        (
-            "inputStreams: [frames]",
-            "node camera: stream frames is also written by the graph's inputStreams",
-        ),
-        (
-            "outputStreams: [x]",
-            "output stream x of the graph is written by no node",
-        ),
-        ("outputStreams: [frames, frames]", "stream frames is listed twice"),
-    ];
-    for (nodes, start) in table {
+        "the nodes a → b → c → a form a cycle",
+    ),
+    ("maxQueueSize: 0", "maxQueueSize is 0; it must be 1 to 10000"),
+    ("inputStreams: [In]", "graph stream name `In` isn't possible"),
+    (
+        "inputStreams: [frames]",
+        "node camera: stream frames is also written by the graph's inputStreams",
+    ),
+    (
+        "outputStreams: [x]",
+        "output stream x of the graph is written by no node",
+    ),
+    ("outputStreams: [frames, frames]", "stream frames is listed twice"),
+];
+
+#[test]
+fn each_mistake_is_named_with_what_to_do() {
+    for (nodes, start) in MISTAKES {
         let found = with_nodes(nodes);
         assert!(
             found.len() == 1 && found[0].starts_with(start),
