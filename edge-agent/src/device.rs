@@ -127,7 +127,7 @@ impl Device {
             crashes: 2,
             first_output: Duration::from_secs(15),
             restart: Duration::from_secs(1),
-            restart_limit: Duration::from_secs(60),
+            restart_limit: Duration::from_mins(1),
             check,
         };
         tracing::info!(device = %args.device, boot = %boot_id, runtime = runtime.hash, engine = runtime.engine, threads, "agent starts");

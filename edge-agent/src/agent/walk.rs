@@ -11,7 +11,7 @@ use protocol::reported::Running;
 use super::stories::{desired, settings};
 use super::*;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Move {
     Desire {
         generation: u64,

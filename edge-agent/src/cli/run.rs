@@ -47,7 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     };
     let live = io::stderr().is_terminal();
     // Results and a table that redraws would tear each other apart on one screen.
-    let print = !args.quiet && !(live && io::stdout().is_terminal());
+    let print = !(args.quiet || live && io::stdout().is_terminal());
     let (sink, printer) = Printer::new(print)?;
     let sink = Arc::new(sink);
     let inputs = Inputs {

@@ -32,7 +32,7 @@ impl Device {
                 Effect::Ack(ack) => {
                     tracing::info!(phase = ?ack.phase, rollout = ack.rollout, generation = ack.order.generation,
                         code = ack.code, message = ack.message, "step");
-                    self.send(Channel::Ack, &*ack, false);
+                    self.send(&Channel::Ack, &*ack, false);
                 }
                 Effect::Report => self.pace.ask(),
                 Effect::Notice(failure) => self.notice(&failure),
@@ -62,7 +62,7 @@ impl Device {
     }
 
     /// Hands a message over if the broker is there. What is lost here is made good by the next report.
-    pub(super) fn send<T: Serialize>(&self, channel: Channel, message: &T, retain: bool) -> bool {
+    pub(super) fn send<T: Serialize>(&self, channel: &Channel, message: &T, retain: bool) -> bool {
         let bytes = match protocol::to_bytes(message) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -90,7 +90,7 @@ impl Device {
             message: &failure.message,
             at: jiff::Timestamp::now(),
         };
-        self.send(Channel::Event, &notice, false);
+        self.send(&Channel::Event, &notice, false);
     }
 
     fn fetch(&mut self, ticket: u64, models: BTreeMap<String, ModelRef>) {

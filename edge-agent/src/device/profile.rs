@@ -21,7 +21,7 @@ use crate::profiler::Profiler;
 /// Answers kept for repeated requests.
 const ANSWERS: usize = 4;
 /// An answer that a lost connection may have taken along.
-const YOUNG: Duration = Duration::from_secs(120);
+const YOUNG: Duration = Duration::from_mins(2);
 
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -100,7 +100,7 @@ pub(super) async fn probe(threads: usize) -> Runtime {
         command
             .args(["runtime", "--threads", &threads.to_string()])
             .kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await??;
+        let output = tokio::time::timeout(Duration::from_mins(1), command.output()).await??;
         if output.status.success() {
             Ok(serde_json::from_slice(&output.stdout)?)
         } else {

@@ -65,7 +65,7 @@ impl Device {
             running: self.agent.running().cloned(),
             rss_mib: (rss_mib() * 10.0).round() / 10.0,
         };
-        if self.send(Channel::Reported, &reported, true) {
+        if self.send(&Channel::Reported, &reported, true) {
             self.pace = Pace {
                 asked: false,
                 sent: Some(self.start.elapsed()),

@@ -20,7 +20,7 @@ pub(super) struct Sending {
 /// A batch waits so long for more samples, unless there are enough.
 const WAIT: Duration = Duration::from_secs(1);
 const ENOUGH: u64 = 50;
-const TIDY: Duration = Duration::from_secs(60);
+const TIDY: Duration = Duration::from_mins(1);
 
 impl Device {
     pub(super) fn send_telemetry(&mut self) {
@@ -58,7 +58,7 @@ impl Device {
                     boot_id,
                     samples,
                 };
-                if !self.send(Channel::Telemetry(stream), &batch, false) {
+                if !self.send(&Channel::Telemetry(stream), &batch, false) {
                     return self.outbox().rewind();
                 }
             }

@@ -39,7 +39,7 @@ impl Default for Limits {
         Self {
             size: 512 << 20,
             stall: Duration::from_secs(20),
-            give_up: Duration::from_secs(600),
+            give_up: Duration::from_mins(10),
             retry: Duration::from_millis(300),
             retry_limit: Duration::from_secs(10),
         }

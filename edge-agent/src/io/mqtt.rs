@@ -49,7 +49,7 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct Message {
     pub channel: Channel,
-    publish: Publish,
+    publish: Box<Publish>,
     connection: u64,
 }
 
@@ -265,14 +265,14 @@ fn receive(mqtt: &Mqtt, publish: Publish, connection: u64) -> Option<Incoming> {
             channel,
         }) if site == mqtt.site && device == mqtt.device => Some(Incoming::Message(Message {
             channel,
-            publish,
+            publish: Box::new(publish),
             connection,
         })),
         _ => {
             tracing::warn!(topic = %String::from_utf8_lossy(&publish.topic), "a message for somebody else is dropped");
             mqtt.confirm(&Message {
                 channel: Channel::Event,
-                publish,
+                publish: Box::new(publish),
                 connection,
             });
             None

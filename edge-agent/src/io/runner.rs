@@ -49,7 +49,7 @@ enum Command {
 }
 
 /// Opening a graph loads its models; a device may be slow, but not for ever.
-const OPEN: Duration = Duration::from_secs(60);
+const OPEN: Duration = Duration::from_mins(1);
 /// What is on its way through the graph may take so long to come out.
 const DRAIN: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(100);

@@ -51,12 +51,14 @@ impl Bench {
             return match event.unwrap() {
                 Event::Figures { .. } => continue,
                 Event::Started { run } => format!("{run} started"),
-                Event::StartFailed { run, failure } => format!("{run} {}: {}", failure.code, failure.message),
                 Event::Ended { run, failure: None } => format!("{run} ended"),
-                Event::Ended {
+                Event::StartFailed { run, failure }
+                | Event::Ended {
                     run,
                     failure: Some(failure),
-                } => format!("{run} {}: {}", failure.code, failure.message),
+                } => {
+                    format!("{run} {}: {}", failure.code, failure.message)
+                }
                 other => panic!("{other:?}"),
             };
         }
