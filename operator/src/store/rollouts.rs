@@ -224,7 +224,7 @@ pub async fn previous(
 
 /// Held while rows of rollouts and documents are written: planner and ingest lock rows in different orders.
 pub async fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(0x726f6c6c)")
+    sqlx::query("SELECT pg_advisory_xact_lock(1919904876)")
         .execute(conn)
         .await?;
     Ok(())

@@ -207,13 +207,18 @@ fn verdict(
     } else {
         format!("; revision {} follows when this is done", valid.revision)
     };
-    match plan.verdict {
+    let verdict = match plan.verdict {
+        // All of them left, or went to another pipeline.
+        Verdict::Complete if counts.matched == 0 => Verdict::NoDevices,
+        verdict => verdict,
+    };
+    match verdict {
         Verdict::NoDevices => (
             false,
             true,
             false,
             "NoDevices".into(),
-            "no device that matches is known yet".into(),
+            "no device matches the selector, or all that do belong to other pipelines".into(),
         ),
         Verdict::Paused => (
             false,
