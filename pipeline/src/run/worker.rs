@@ -29,13 +29,14 @@ pub(crate) fn work(engine: &Arc<Engine>, first: bool) {
             Work::Idle { asked, timers } => engine.idle(asked, timers),
             Work::Timer { node, at } => own = engine.timer(node, at).then_some(node),
             Work::Run(node) => {
-                // The end of one call is the start of the next, unless the worker waited in between.
+                // The end of one call is the start of the next, unless waiting or waking others came in between.
                 let now = ended.take().unwrap_or_else(|| pool.clock().nanos());
                 ended = Some(engine.step(node, now, &mut woken));
                 own = woken.iter().max().copied();
                 for node in woken.drain(..) {
                     if Some(node) != own {
                         pool.publish(node);
+                        ended = None;
                     }
                 }
             }
