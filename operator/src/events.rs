@@ -32,7 +32,8 @@ impl Events {
             },
             reason: reason.to_owned(),
             note: Some(note.chars().take(MAX_NOTE / 4).collect()),
-            action: "Reconcile".into(),
+            // The recorder merges events by all but their note: another note is another action.
+            action: note.chars().filter(char::is_ascii).take(100).collect(),
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, object).await {

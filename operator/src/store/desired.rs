@@ -122,6 +122,23 @@ pub async fn changing(
         .await?)
 }
 
+/// Devices that still run something although they were told to run nothing: an empty message is not kept for who
+/// is away when it comes.
+pub async fn strays(db: &PgPool) -> Result<Vec<(DeviceId, SiteId)>, StoreError> {
+    let sql = "SELECT d.device, d.site FROM desired d JOIN devices r USING (device)
+        WHERE d.document IS NULL AND r.reported ? 'active'";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(db).await?;
+    let read = |(device, site): (String, String)| match (device.parse(), site.parse()) {
+        (Ok(device), Ok(site)) => Ok((device, site)),
+        (Err(e), _) | (_, Err(e)) => Err(StoreError::Corrupt {
+            table: "desired",
+            reason: format!("{device}: {e}"),
+        }),
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Pipelines whose documents devices hold.
 pub async fn pipelines(db: &PgPool) -> Result<Vec<String>, StoreError> {
     let sql = "SELECT DISTINCT pipeline FROM desired WHERE document IS NOT NULL";
     Ok(sqlx::query_scalar(sql).fetch_all(db).await?)

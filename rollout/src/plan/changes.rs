@@ -53,8 +53,7 @@ impl<'a> Draft<'a> {
             let Some(device) = self.device(id) else { continue };
             let holds_slot = state.is_under_way() || device.changing_elsewhere || self.is_unreachable(device);
             if late || holds_slot || slots.take(&device.site) {
-                self.set(id, DeviceState::RollingBack, None);
-                self.command(id, Purpose::Rollback);
+                self.send_back(id);
             } else {
                 held = true;
             }
@@ -83,6 +82,16 @@ impl<'a> Draft<'a> {
             });
             self.rollout.state = RolloutState::RolledBack;
         }
+    }
+
+    /// What was wrong with the device stays said.
+    fn send_back(&mut self, id: &'a str) {
+        let reason = self.row(id).map(|row| (row.code.clone(), row.message.clone()));
+        self.set(id, DeviceState::RollingBack, None);
+        if let (Some((_, Some(row))), Some((code, message))) = (self.devices.get_mut(id), reason) {
+            (row.code, row.message) = (code, message);
+        }
+        self.command(id, Purpose::Rollback);
     }
 
     /// Devices of open and passed waves that are there get the revision, as many of a site as may change at once.

@@ -182,7 +182,7 @@ fn begin(key: &str, owner: Uuid, validated: &Validated, stored: &Stored) -> Opti
                 RolloutState::Complete => Some(current.rollout.revision.clone()),
                 _ => current.from_revision.clone(),
             };
-            (current.number + 1, from)
+            (current.number + 1, from.filter(|from| from != revision))
         }
     };
     let spec_key = spec_key.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 
 use super::apply::{self, Outgoing};
-use super::{Error, Shared, ownership};
+use super::{Error, LOOK, Shared, ownership};
 use crate::change::Change;
 use crate::store::desired;
 
@@ -28,11 +28,27 @@ pub async fn run(shared: Arc<Shared>) {
             tracing::warn!(%error, "can't publish all desired documents; trying again");
             tokio::time::sleep(REST).await;
         }
-        tokio::select! {
-            _ = broker.next() => {}
-            () = shared.resend.notified() => {}
+        loop {
+            tokio::select! {
+                _ = broker.next() => break,
+                () = shared.resend.notified() => break,
+                () = tokio::time::sleep(LOOK) => {
+                    if let Err(error) = clear_strays(&shared).await {
+                        tracing::warn!(%error, "can't look for devices that run what they shouldn't");
+                    }
+                }
+            }
         }
     }
+}
+
+/// An empty message is published again until the device says that it runs nothing.
+async fn clear_strays(shared: &Shared) -> Result<(), Error> {
+    let _planning = shared.planning.lock().await;
+    for (device, site) in desired::strays(&shared.ctx.db).await? {
+        apply::publish(shared, &(device, site, None)).await?;
+    }
+    Ok(())
 }
 
 async fn everything(shared: &Shared) -> Result<(), Error> {

@@ -74,13 +74,15 @@ fn counts(told: &Told<'_>, devices: &[(&Device, &Row)]) -> DeviceCounts {
         matched: told.fleet.owned.len() as u32,
         updated: count(&|_, row| row.state.is_under_way() || healthy(row.state)),
         ready: count(&|_, row| healthy(row.state)),
-        failed: count(&|_, row| is_bad(row.state)),
+        failed: count(&|_, row| is_bad(row)),
         unreachable: count(&|device, _| is_unreachable(told, device)),
     }
 }
 
-fn is_bad(state: DeviceState) -> bool {
-    state.is_failure() || state == DeviceState::RollbackFailed
+/// Failed, also if it has gone back since.
+fn is_bad(row: &Row) -> bool {
+    let back = matches!(row.state, DeviceState::RollingBack | DeviceState::RolledBack);
+    row.state.is_failure() || row.state == DeviceState::RollbackFailed || (back && row.code.is_some())
 }
 
 fn is_unreachable(told: &Told<'_>, device: &Device) -> bool {
@@ -108,7 +110,7 @@ fn wave(planned: &Planned) -> Option<String> {
 fn failing(told: &Told<'_>, devices: &[(&Device, &Row)]) -> Vec<FailingDevice> {
     let bad = devices
         .iter()
-        .filter(|(_, row)| is_bad(row.state))
+        .filter(|(_, row)| is_bad(row))
         .map(|(device, row)| FailingDevice {
             device: device.id.clone(),
             reason: row.code.clone().unwrap_or_else(|| row.state.as_str().to_owned()),
@@ -116,7 +118,7 @@ fn failing(told: &Told<'_>, devices: &[(&Device, &Row)]) -> Vec<FailingDevice> {
         });
     let away = devices
         .iter()
-        .filter(|(device, row)| !is_bad(row.state) && is_unreachable(told, device))
+        .filter(|(device, row)| !is_bad(row) && is_unreachable(told, device))
         .map(|(device, _)| FailingDevice {
             device: device.id.clone(),
             reason: "Unreachable".into(),

@@ -18,7 +18,7 @@ use super::artifacts::Fetched;
 use super::validate::Resources;
 use super::{apply, events, observe, ownership, plan, status, validate};
 use crate::store::testing::{self, TestDb};
-use crate::store::{devices, leadership, rollouts};
+use crate::store::{desired, devices, leadership, rollouts};
 
 const SILENCE: Duration = Duration::from_hours(1);
 
@@ -420,6 +420,7 @@ async fn overlapping_pipelines_share_out_the_devices() {
     restaurant.settle().await;
     restaurant.apply("all", &spec("counter", 0, 1));
     restaurant.settle().await;
+    assert_eq!(desired::strays(&restaurant.db.pool).await.unwrap(), []);
     check(&restaurant.story, "overlap", include_str!("stories/overlap.txt"));
 }
 

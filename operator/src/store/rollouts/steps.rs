@@ -146,7 +146,8 @@ fn next_state(state: DeviceState, phase: Phase) -> Option<DeviceState> {
 }
 
 async fn set(conn: &mut PgConnection, step: &Step<'_>, next: DeviceState) -> Result<(), StoreError> {
-    let sql = "UPDATE rollout_devices SET state = $3, code = $4, message = $5,
+    let sql = "UPDATE rollout_devices SET state = $3,
+        code = CASE WHEN $7 THEN code ELSE $4 END, message = CASE WHEN $7 THEN message ELSE $5 END,
         finished_at = CASE WHEN $6 THEN now() END WHERE rollout = $1 AND device = $2";
     sqlx::query(sql)
         .bind(step.rollout)
@@ -155,6 +156,8 @@ async fn set(conn: &mut PgConnection, step: &Step<'_>, next: DeviceState) -> Res
         .bind(step.code.map(short))
         .bind(step.message.map(short))
         .bind(!next.is_changing())
+        // Why it had to go back stays said.
+        .bind(next == DeviceState::RolledBack)
         .execute(conn)
         .await?;
     Ok(())
@@ -185,7 +188,7 @@ async fn cleared(conn: &mut PgConnection, device: &DeviceId) -> Result<(), Store
             UPDATE desired SET settled = true WHERE device = $1 AND document IS NULL AND NOT settled
             RETURNING device, rollout
         )
-        UPDATE rollout_devices r SET state = $2, finished_at = now(), code = NULL, message = NULL
+        UPDATE rollout_devices r SET state = $2, finished_at = now()
         FROM done WHERE r.rollout = done.rollout AND r.device = done.device AND r.state = $3";
     sqlx::query(sql)
         .bind(device.as_str())
