@@ -67,6 +67,9 @@ pub struct AgentArgs {
     /// Largest model in MiB.
     #[arg(long, env = "HAIZEN_MAX_MODEL_MIB", default_value_t = 512)]
     pub max_model_mib: u64,
+    /// Most bytes a second of a model's download, for instance 500k; no bound when not given.
+    #[arg(long, env = "HAIZEN_DOWNLOAD_RATE")]
+    pub download_rate: Option<units::Bytes>,
     /// Bound of the outbox in MiB; what comes when it is full is refused and counted.
     #[arg(long, env = "HAIZEN_OUTBOX_MIB", default_value_t = 64)]
     pub outbox_mib: u64,

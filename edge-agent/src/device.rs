@@ -8,6 +8,7 @@ mod report;
 mod telemetry;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -109,6 +110,7 @@ impl Device {
         let outbox = Arc::new(Mutex::new(outbox));
         let limits = Limits {
             size: args.max_model_mib << 20,
+            rate: args.download_rate.and_then(|rate| NonZeroU64::new(rate.get())),
             ..Limits::default()
         };
         let models = Models::open(&args.state.join("models"), args.http.clone(), limits.clone())

@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Limits {
     /// First wait between tries; doubles up to `retry_limit`, with jitter.
     pub retry: Duration,
     pub retry_limit: Duration,
+    /// Bytes a second of each download, so that it leaves the restaurant's uplink to others; no bound when `None`.
+    pub rate: Option<NonZeroU64>,
 }
 
 impl Default for Limits {
@@ -42,6 +45,7 @@ impl Default for Limits {
             give_up: Duration::from_mins(10),
             retry: Duration::from_millis(300),
             retry_limit: Duration::from_secs(10),
+            rate: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures::StreamExt;
 use protocol::desired::ModelRef;
@@ -169,7 +170,15 @@ impl Models {
             .append(true)
             .open(self.part(model))?;
         file.set_len(start)?;
+        tracing::info!(
+            url = model.url,
+            from = start,
+            size = model.size,
+            "{}",
+            if start > 0 { "resuming a download" } else { "downloading" }
+        );
         let mut have = start;
+        let begun = Instant::now();
         let mut body = response.bytes_stream();
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
@@ -183,6 +192,11 @@ impl Models {
                 return Ok(too_large(have));
             }
             file.write_all(&chunk)?;
+            if let Some(rate) = self.limits.rate {
+                // Not reading is what slows a sender down.
+                let due = Duration::from_secs_f64((have - start) as f64 / rate.get() as f64);
+                tokio::time::sleep_until(begun + due).await;
+            }
         }
         if have < model.size {
             return Ok(Try::Cut(format!(
