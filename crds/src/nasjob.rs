@@ -85,7 +85,7 @@ pub struct ImageClassification {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dataset {
-    /// A folder of IDX files in the trainer's image, for instance `file:///usr/share/haizen/fashion-mnist`.
+    /// A folder of IDX files in the trainer's image, for instance `file:///usr/share/datasets/fashion-mnist`.
     #[schemars(length(min = 1, max = 2048))]
     pub uri: String,
     /// Use only so many training images; all when not given.

@@ -27,7 +27,8 @@ pub struct GraphSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_queue_size: Option<u32>,
-    /// Worker threads; the number of cores, at most the number of nodes, when not given.
+    /// Worker threads; when not given the number of cores, at most one a node, and at least 2 so that a source
+    /// keeps its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub num_threads: Option<u32>,

@@ -50,7 +50,7 @@ pub struct JobDocument {
 pub enum Task {
     #[serde(rename_all = "camelCase")]
     ImageClassification {
-        /// For instance `file:///usr/share/haizen/fashion-mnist`.
+        /// For instance `file:///usr/share/datasets/fashion-mnist`.
         dataset_uri: String,
         validation_split: f64,
         /// Use only so many training images.

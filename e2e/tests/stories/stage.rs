@@ -135,6 +135,7 @@ kind: NasJob
 metadata: {{name: {name}}}
 spec:
   task: {{imageClassification: {{dataset: {{uri: file:///usr/share/datasets/fashion-mnist, limit: 20000}}}}}}
+  searchSpace: {{mobileBlocks: {{preset: mobile-small, depths: [1], kernels: [3], expands: [2, 4]}}}}
   targets:
     - name: only
       deviceSelector: {{matchLabels: {{haizen.dev/class: {class}}}}}
@@ -157,7 +158,7 @@ spec:
   graph:
     nodes:
       - {{name: camera, calculator: ImageFiles, outputs: [frames], options: {{path: /usr/share/haizen/fashion-mnist/t10k-images-idx3-ubyte.gz, fps: 10, loop: true}}}}
-      - {{name: prep, calculator: ImageToTensor, inputs: [frames], outputs: [tensors], options: {{width: 28, height: 28}}}}
+      - {{name: prep, calculator: ImageToTensor, inputs: [frames], outputs: [tensors], options: {{width: 28, height: 28, channels: gray}}}}
       - {{name: garment, calculator: Inference, inputs: [tensors], outputs: [scores], sidePackets: {{MODEL: garment}}, freshness: newest, maxAge: 500ms}}
       - {{name: label, calculator: Classify, inputs: [scores], outputs: [labels]}}
       - {{name: publish, calculator: MqttSink, inputs: [labels], options: {{stream: garments}}}}
@@ -178,7 +179,7 @@ spec:
   graph:
     nodes:
       - {{name: camera, calculator: ImageFiles, outputs: [frames], options: {{path: /usr/share/haizen/fashion-mnist/t10k-images-idx3-ubyte.gz, fps: {fps}, loop: true}}}}
-      - {{name: prep, calculator: ImageToTensor, inputs: [frames], outputs: [tensors], options: {{width: 4, height: 4}}}}
+      - {{name: prep, calculator: ImageToTensor, inputs: [frames], outputs: [tensors], options: {{width: 4, height: 4, channels: gray}}}}
       - {{name: label, calculator: Classify, inputs: [tensors], outputs: [labels]}}
       - {{name: publish, calculator: MqttSink, inputs: [labels], options: {{stream: frames}}}}
   rollout: {rollout}

@@ -230,7 +230,7 @@ fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
             return Err(Refusal::invalid(
                 field("dataset.uri"),
                 format!(
-                    "{uri:?} needs an absolute path, for instance file:///usr/share/haizen/fashion-mnist"
+                    "{uri:?} needs an absolute path, for instance file:///usr/share/datasets/fashion-mnist"
                 ),
             ));
         }
@@ -243,7 +243,7 @@ fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
         None => {
             return Err(Refusal::invalid(
                 field("dataset.uri"),
-                format!("{uri:?} is no URI, for instance file:///usr/share/haizen/fashion-mnist"),
+                format!("{uri:?} is no URI, for instance file:///usr/share/datasets/fashion-mnist"),
             ));
         }
     }
@@ -335,7 +335,7 @@ pub mod tests {
             (
                 r#"{"task":{"imageClassification":{"dataset":{"uri":"dishes"}}}}"#.to_owned(),
                 "InvalidSpec: spec.task.imageClassification.dataset.uri: \"dishes\" is no URI, for instance \
-                 file:///usr/share/haizen/fashion-mnist",
+                 file:///usr/share/datasets/fashion-mnist",
             ),
             (
                 r#"{"budget":{"deadline":"0s"}}"#.to_owned(),
