@@ -83,7 +83,7 @@ pub struct Config {
     #[arg(long, env = "HAIZEN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Plain)]
     pub log_format: LogFormat,
     /// Filter as of tracing-subscriber.
-    #[arg(long, env = "HAIZEN_LOG", default_value = "info,kube_lease_manager=warn")]
+    #[arg(long, env = "HAIZEN_LOG", default_value = "info,sqlx=warn")]
     pub log: String,
 }
 

@@ -28,9 +28,14 @@ impl Health {
     pub fn waiting_for(waited: &[Dependency]) -> Self {
         let health = Self::default();
         for dependency in waited {
-            health.down(*dependency, "not tried yet");
+            health.wait_for(*dependency);
         }
         health
+    }
+
+    /// Not ready until this is up as well.
+    pub fn wait_for(&self, dependency: Dependency) {
+        self.set(dependency, Some("not tried yet".into()));
     }
 
     pub fn up(&self, dependency: Dependency) {
@@ -68,6 +73,21 @@ impl Health {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Dependency, Option<String>>> {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An error with all its causes: the last one often is what a person can mend.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors repeat their cause in their own text.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]

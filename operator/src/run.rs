@@ -133,7 +133,7 @@ fn lead(
         health,
         config,
     } = api.clone();
-    health.down(Dependency::Broker, "not tried yet");
+    health.wait_for(Dependency::Broker);
     let (connection, publisher, deliveries) = Connection::new(&config.broker)?;
     let session = Session {
         changes: changes.clone(),

@@ -264,7 +264,47 @@ fn subscribe(first: bool) -> Subscribe {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+    use protocol::topic::Topic;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_queued_while_the_broker_was_down_arrives_in_order() {
+        let mut broker = crate::mqtt::testing::broker().await;
+        let (connection, publisher, _deliveries) = Connection::new(&broker.args("operator")).unwrap();
+        let session = Session {
+            changes: Changes::new(),
+            health: Health::waiting_for(&[Dependency::Broker]),
+            metrics: Arc::new(Metrics::new()),
+        };
+        let broker_changes = session.changes.subscribe(&[Change::Broker]);
+        let mut connected = std::pin::pin!(broker_changes);
+        let shutdown = CancellationToken::new();
+        tokio::spawn(connection.run(session.clone(), shutdown.clone()));
+        connected.next().await.unwrap();
+        broker.kill();
+        let topic: Topic = "hz/1/s1/d1/desired".parse().unwrap();
+        for n in 0..200_u8 {
+            publisher.publish(&topic, vec![n], true, None).await.unwrap();
+        }
+        broker.start().await;
+        connected.next().await.unwrap();
+        let (_device, mut received) = broker.device("d1", &["hz/1/s1/d1/desired"]).await;
+        let newest = async {
+            let mut last = 0;
+            while last < 199 {
+                let payload = received.recv().await.unwrap().payload;
+                assert!(payload[0] >= last, "an older document after a newer one");
+                last = payload[0];
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), newest)
+            .await
+            .unwrap();
+        assert!(session.health.is_up(Dependency::Broker));
+        shutdown.cancel();
+    }
 
     #[test]
     fn backoff_is_bounded_and_never_zero() {

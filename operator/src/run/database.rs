@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Database;
-use crate::health::{Dependency, Health};
+use crate::health::{Dependency, Health, causes};
 use crate::store;
 
 /// Connects when first used: the database may be away at the start.
@@ -39,7 +39,10 @@ pub(super) async fn migrate(db: &PgPool, health: &Health) {
     loop {
         match store::migrator().run(db).await {
             Ok(()) => break,
-            Err(error) => health.down(Dependency::Schema, format!("migrating the database: {error}")),
+            Err(error) => health.down(
+                Dependency::Schema,
+                format!("migrating the database: {}", causes(&error)),
+            ),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::health::{Dependency, Health};
+use crate::health::{Dependency, Health, causes};
 use crate::metrics::DeviceState;
 use crate::store;
 
@@ -22,7 +22,7 @@ pub(super) async fn database(api: Api, shutdown: CancellationToken) -> anyhow::R
                 api.metrics.db_up.set(1);
                 count_devices(&api).await;
             }
-            Ok(Err(error)) => down(&api, format!("Postgres: {error}")),
+            Ok(Err(error)) => down(&api, format!("Postgres: {}", causes(&error))),
             Err(_) => down(&api, format!("Postgres: no answer within {PATIENCE:?}")),
         }
     }
@@ -44,9 +44,10 @@ pub(super) async fn kubernetes(
                     Some(reason) => api.health.down(Dependency::CustomResources, reason),
                 }
             }
-            Ok(Err(error)) => api
-                .health
-                .down(Dependency::Kubernetes, format!("Kubernetes API: {error}")),
+            Ok(Err(error)) => api.health.down(
+                Dependency::Kubernetes,
+                format!("Kubernetes API: {}", causes(&error)),
+            ),
             Err(_) => api.health.down(
                 Dependency::Kubernetes,
                 format!("Kubernetes API: no answer within {PATIENCE:?}"),
