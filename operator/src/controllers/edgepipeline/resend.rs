@@ -20,9 +20,11 @@ const REST: Duration = Duration::from_secs(1);
 /// Until it is aborted.
 pub async fn run(shared: Arc<Shared>) {
     let mut broker = Box::pin(shared.ctx.changes.subscribe(&[Change::Broker]));
-    if shared.pipelines.wait_until_ready().await.is_err() {
-        return;
-    }
+    // Asked again and again: the store wakes only the last of several who wait for it, and the controller waits too.
+    while tokio::time::timeout(REST, shared.pipelines.wait_until_ready())
+        .await
+        .is_err()
+    {}
     loop {
         while let Err(error) = everything(&shared).await {
             tracing::warn!(%error, "can't publish all desired documents; trying again");
@@ -53,11 +55,15 @@ async fn clear_strays(shared: &Shared) -> Result<(), Error> {
 
 async fn everything(shared: &Shared) -> Result<(), Error> {
     clear_orphans(shared).await?;
-    let mut after = String::new();
+    let (mut after, mut documents) = (String::new(), 0);
     loop {
         let planning = shared.planning.lock().await;
         let page = desired::page(&shared.ctx.db, &after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else {
+            tracing::info!(documents, "published all desired documents");
+            return Ok(());
+        };
+        documents += page.len();
         after = last.device.to_string();
         for written in page {
             let document: Outgoing = (written.device, written.site, written.document);
