@@ -40,9 +40,16 @@ pub async fn probe(asked: &Probe) -> anyhow::Result<()> {
 
 async fn ask(url: &str) -> anyhow::Result<String> {
     let client = reqwest::Client::builder().timeout(ANSWER).build()?;
-    let answer = client.get(url).send().await.with_context(|| format!("asking {url}"))?;
+    let answer = client
+        .get(url)
+        .send()
+        .await
+        .with_context(|| format!("asking {url}"))?;
     let status = answer.status();
-    let text = answer.text().await.with_context(|| format!("reading the answer of {url}"))?;
+    let text = answer
+        .text()
+        .await
+        .with_context(|| format!("reading the answer of {url}"))?;
     if !status.is_success() {
         bail!("{url} answers {status}: {}", text.trim());
     }
@@ -61,10 +68,20 @@ mod tests {
     async fn tells_why_an_operator_is_not_ready() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let not_ready = || async { (StatusCode::SERVICE_UNAVAILABLE, r#"{"reasons":{"postgres":"refused"}}"#) };
-        let app = Router::new().route("/readyz", get(not_ready)).route("/healthz", get(|| async { "ok" }));
+        let not_ready = || async {
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                r#"{"reasons":{"postgres":"refused"}}"#,
+            )
+        };
+        let app = Router::new()
+            .route("/readyz", get(not_ready))
+            .route("/healthz", get(|| async { "ok" }));
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let asked = |path: &str| Probe { url: format!("{base}{path}"), wait: 0 };
+        let asked = |path: &str| Probe {
+            url: format!("{base}{path}"),
+            wait: 0,
+        };
         probe(&asked("/healthz")).await.unwrap();
         let error = probe(&asked("/readyz")).await.unwrap_err().to_string();
         assert!(error.contains("503") && error.contains("refused"), "{error}");

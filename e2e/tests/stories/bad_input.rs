@@ -23,7 +23,7 @@ async fn each_mistake_has_its_condition() -> Result<()> {
 
     let unknown = plain_pipeline("unknown-calculator", "nobody", 5, rollout).replace("Classify", "Clasify");
     stage.apply(&unknown).await?;
-    let broken = stage.await_pipeline("unknown-calculator", "False", "InvalidSpec").await?;
+    let broken = stage.await_pipeline("unknown-calculator", "False", "InvalidGraph").await?;
     let message = message(&broken.status.map(|s| s.conditions).unwrap_or_default());
     ensure!(message.contains("label") && message.contains("Classify"), "{message}");
 
@@ -41,7 +41,7 @@ async fn each_mistake_has_its_condition() -> Result<()> {
     stage.apply(&plain_pipeline("good", "input", 5, rollout)).await?;
     stage.await_pipeline("good", "True", "RolloutComplete").await?;
     stage.apply(&plain_pipeline("unknown-calculator", "nobody", 5, rollout)).await?;
-    stage.await_pipeline("unknown-calculator", "False", "NoMatchingDevice").await?;
+    stage.await_pipeline("unknown-calculator", "False", "NoDevices").await?;
     stage.clear().await
 }
 

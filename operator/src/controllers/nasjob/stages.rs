@@ -395,7 +395,7 @@ fn training(facts: &Facts, ids: &[String]) -> String {
     let lines: Vec<_> = running
         .map(|trial| {
             let p = trial.progress;
-            let epoch = (p.epoch + 1).min(p.epochs);
+            let epoch = p.epoch.clamp(1, p.epochs.max(1));
             let loss = p.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
             let left = p
                 .seconds_left
