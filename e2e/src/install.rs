@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams};
 use protocol::id::Digest;
 
 use crate::lab::Lab;
@@ -27,12 +29,34 @@ impl Lab {
         self.await_ready(Duration::from_secs(120)).await
     }
 
-    /// Removes the release and the namespace of its devices; other namespaces are left alone.
+    /// Removes the release and the namespace of its devices, and the kinds unless somebody else's objects of them
+    /// are left; other namespaces are left alone.
     pub async fn uninstall(&self, devices: &str) -> Result<()> {
         let limit = Duration::from_secs(180);
         self.delete_namespace(devices, limit).await?;
         self.tool("helm", &["uninstall", RELEASE, "-n", &self.namespace, "--ignore-not-found", "--wait"]).await?;
-        self.delete_namespace(&self.namespace, limit).await
+        self.delete_namespace(&self.namespace, limit).await?;
+        self.delete_unused_kinds().await
+    }
+
+    async fn delete_unused_kinds(&self) -> Result<()> {
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone());
+        for definition in crds::all() {
+            let name = definition.name_any();
+            let resource = ApiResource {
+                group: definition.spec.group.clone(),
+                version: "v1alpha1".to_owned(),
+                api_version: format!("{}/v1alpha1", definition.spec.group),
+                kind: definition.spec.names.kind.clone(),
+                plural: definition.spec.names.plural.clone(),
+            };
+            let objects = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+            let unused = objects.list(&ListParams::default().limit(1)).await.is_ok_and(|l| l.items.is_empty());
+            if unused {
+                definitions.delete(&name, &DeleteParams::background()).await?;
+            }
+        }
+        Ok(())
     }
 
     pub async fn await_ready(&self, limit: Duration) -> Result<()> {
