@@ -87,7 +87,10 @@ mod tests {
         };
         let first = merge(&[], &[ready(Verdict::False, "A")], 1, at(10));
         let second = merge(&first, &[ready(Verdict::False, "B")], 2, at(20));
-        assert_eq!((second[0].last_transition_time.0, second[0].reason.as_str()), (at(10), "B"));
+        assert_eq!(
+            (second[0].last_transition_time.0, second[0].reason.as_str()),
+            (at(10), "B")
+        );
         let third = merge(&second, &[ready(Verdict::True, "C")], 2, at(30));
         assert_eq!(third[0].last_transition_time.0, at(30));
         assert!(merge(&third, &[], 2, at(40)).is_empty());

@@ -47,8 +47,13 @@ pub enum Operator {
 
 impl DeviceSelector {
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.match_expressions.iter().all(|r| r.matches(labels.get(&r.key)))
+        self.match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+            && self
+                .match_expressions
+                .iter()
+                .all(|r| r.matches(labels.get(&r.key)))
     }
 }
 
@@ -66,7 +71,10 @@ impl Requirement {
 impl fmt::Display for DeviceSelector {
     /// As `kubectl get -l` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let equal = self.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let equal = self
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
         let others = self.match_expressions.iter().map(|r| match r.operator {
             Operator::In => format!("{} in ({})", r.key, r.values.join(",")),
             Operator::NotIn => format!("{} notin ({})", r.key, r.values.join(",")),
@@ -90,9 +98,18 @@ mod tests {
             ("{}", true),
             ("{matchLabels: {role: counter}}", true),
             ("{matchLabels: {role: oven}}", false),
-            ("{matchExpressions: [{key: role, operator: In, values: [oven, counter]}]}", true),
-            ("{matchExpressions: [{key: role, operator: NotIn, values: [counter]}]}", false),
-            ("{matchExpressions: [{key: zone, operator: NotIn, values: [a]}]}", true),
+            (
+                "{matchExpressions: [{key: role, operator: In, values: [oven, counter]}]}",
+                true,
+            ),
+            (
+                "{matchExpressions: [{key: role, operator: NotIn, values: [counter]}]}",
+                false,
+            ),
+            (
+                "{matchExpressions: [{key: zone, operator: NotIn, values: [a]}]}",
+                true,
+            ),
             ("{matchExpressions: [{key: zone, operator: Exists}]}", false),
             ("{matchExpressions: [{key: zone, operator: DoesNotExist}]}", true),
         ] {

@@ -43,7 +43,9 @@ impl Device {
     /// Digests of the models it runs now.
     pub fn models(&self) -> Vec<String> {
         let active = self.reported.as_ref().and_then(|r| r.active.as_ref());
-        active.map(|slot| slot.models.values().map(ToString::to_string).collect()).unwrap_or_default()
+        active
+            .map(|slot| slot.models.values().map(ToString::to_string).collect())
+            .unwrap_or_default()
     }
 
     pub fn revision(&self) -> Option<&str> {
@@ -75,7 +77,9 @@ pub struct Boot {
 impl Boot {
     /// How many of the first `seq` samples are stored, at least: later ones may fill the count too.
     pub fn stored_of(&self, seq: u64) -> u64 {
-        self.stored.saturating_sub(self.max_seq.saturating_sub(seq)).min(seq)
+        self.stored
+            .saturating_sub(self.max_seq.saturating_sub(seq))
+            .min(seq)
     }
 }
 
@@ -93,7 +97,10 @@ impl Lab {
         let namespace = &self.namespace;
         let uri = format!("/api/v1/namespaces/{namespace}/services/haizen-operator:http/proxy{path}");
         let request = http::Request::get(&uri).body(Vec::new())?;
-        self.client.request_text(request).await.with_context(|| format!("GET {path} of the operator"))
+        self.client
+            .request_text(request)
+            .await
+            .with_context(|| format!("GET {path} of the operator"))
     }
 
     async fn operator_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {

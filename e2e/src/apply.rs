@@ -36,10 +36,15 @@ impl Lab {
     }
 
     async fn api_of(&self, namespace: &str, object: &DynamicObject) -> Result<Api<DynamicObject>> {
-        let types = object.types.clone().context("an object without apiVersion and kind")?;
+        let types = object
+            .types
+            .clone()
+            .context("an object without apiVersion and kind")?;
         let gvk = types.try_into().context("apiVersion")?;
         let group = Discovery::new(self.client.clone()).run_aggregated().await?;
-        let (resource, capabilities) = group.resolve_gvk(&gvk).with_context(|| format!("{gvk:?} isn't served"))?;
+        let (resource, capabilities) = group
+            .resolve_gvk(&gvk)
+            .with_context(|| format!("{gvk:?} isn't served"))?;
         let namespace = object.namespace().unwrap_or_else(|| namespace.to_owned());
         Ok(match capabilities.scope {
             Scope::Cluster => Api::all_with(self.client.clone(), &resource),
@@ -50,7 +55,10 @@ impl Lab {
 
 fn documents(yaml: &str) -> Result<Vec<DynamicObject>> {
     yaml.split("\n---\n")
-        .filter(|text| text.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')))
+        .filter(|text| {
+            text.lines()
+                .any(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        })
         .map(|text| {
             let value: serde_json::Value = serde_saphyr::from_str(text)?;
             Ok(DynamicObject::deserialize(value)?)

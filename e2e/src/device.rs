@@ -61,7 +61,9 @@ impl Lab {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
         });
-        Api::<Namespace>::all(self.client.clone()).patch(namespace, &apply, &Patch::Apply(space)).await?;
+        Api::<Namespace>::all(self.client.clone())
+            .patch(namespace, &apply, &Patch::Apply(space))
+            .await?;
         let password = self.device_password().await?;
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "device"},
@@ -85,7 +87,11 @@ impl Lab {
             let devices = self.devices().await?;
             let online = |id: &String| devices.iter().any(|d: &Device| d.online && d.id == *id);
             let missing: Vec<_> = wanted.iter().filter(|id| !online(id)).collect();
-            Ok(if missing.is_empty() { Look::Done(()) } else { Look::Not(format!("offline: {missing:?}")) })
+            Ok(if missing.is_empty() {
+                Look::Done(())
+            } else {
+                Look::Not(format!("offline: {missing:?}"))
+            })
         })
         .await
     }
@@ -93,7 +99,14 @@ impl Lab {
     /// Ends a pod at once, as a power cut does; its StatefulSet or Job starts another on the same disk.
     pub async fn kill_pod(&self, namespace: &str, name: &str) -> Result<()> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
-        pods.delete(name, &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() }).await?;
+        pods.delete(
+            name,
+            &DeleteParams {
+                grace_period_seconds: Some(0),
+                ..DeleteParams::default()
+            },
+        )
+        .await?;
         Ok(())
     }
 
@@ -110,7 +123,12 @@ impl Lab {
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         let list = pods.list(&ListParams::default().labels(selector)).await?;
         let running = |pod: &Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running");
-        Ok(list.items.into_iter().filter(running).filter_map(|pod| pod.metadata.name).collect())
+        Ok(list
+            .items
+            .into_iter()
+            .filter(running)
+            .filter_map(|pod| pod.metadata.name)
+            .collect())
     }
 }
 
@@ -125,7 +143,10 @@ fn stateful_set(group: &Group, release: &str, image: &str) -> Value {
         plain("HAIZEN_LABELS", group.labels.clone()),
         plain("HAIZEN_THREADS", group.threads.to_string()),
         plain("HAIZEN_BROKER", format!("haizen-mqtt.{release}.svc:1883")),
-        plain("HAIZEN_HTTP", format!("http://haizen-operator.{release}.svc:8080")),
+        plain(
+            "HAIZEN_HTTP",
+            format!("http://haizen-operator.{release}.svc:8080"),
+        ),
         plain("HAIZEN_STATE", "/var/lib/haizen".into()),
         plain("HAIZEN_MQTT_USER", "device".into()),
         json!({"name": "HAIZEN_MQTT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "device", "key": "password"}}}),

@@ -20,21 +20,55 @@ impl Lab {
     pub async fn install(&self) -> Result<()> {
         let tag = format!("image.tag={}", image_tag());
         let registry = format!("image.registry={}", image_registry());
-        let args = ["upgrade", "--install", RELEASE, "charts/haizen", "-n", &self.namespace, "--create-namespace"];
+        let args = [
+            "upgrade",
+            "--install",
+            RELEASE,
+            "charts/haizen",
+            "-n",
+            &self.namespace,
+            "--create-namespace",
+        ];
         // The tag stays the same over builds: another program has to look like another pod.
-        let program = tokio::fs::read(self.root.join("target/fast/operator")).await.unwrap_or_default();
-        let built = format!("operator.podAnnotations.haizen\\.dev/program={}", Digest::of(&program).short());
-        let values = ["--set", &tag, "--set", &registry, "--set-string", &built, "--wait", "--timeout", "5m"];
+        let program = tokio::fs::read(self.root.join("target/fast/operator"))
+            .await
+            .unwrap_or_default();
+        let built = format!(
+            "operator.podAnnotations.haizen\\.dev/program={}",
+            Digest::of(&program).short()
+        );
+        let values = [
+            "--set",
+            &tag,
+            "--set",
+            &registry,
+            "--set-string",
+            &built,
+            "--wait",
+            "--timeout",
+            "5m",
+        ];
         self.tool("helm", &[&args[..], &values[..]].concat()).await?;
-        self.await_ready(Duration::from_secs(120)).await
+        self.await_ready(Duration::from_mins(2)).await
     }
 
     /// Removes the release and the namespace of its devices, and the kinds unless somebody else's objects of them
     /// are left; other namespaces are left alone.
     pub async fn uninstall(&self, devices: &str) -> Result<()> {
-        let limit = Duration::from_secs(180);
+        let limit = Duration::from_mins(3);
         self.delete_namespace(devices, limit).await?;
-        self.tool("helm", &["uninstall", RELEASE, "-n", &self.namespace, "--ignore-not-found", "--wait"]).await?;
+        self.tool(
+            "helm",
+            &[
+                "uninstall",
+                RELEASE,
+                "-n",
+                &self.namespace,
+                "--ignore-not-found",
+                "--wait",
+            ],
+        )
+        .await?;
         self.delete_namespace(&self.namespace, limit).await?;
         self.delete_unused_kinds().await
     }
@@ -51,7 +85,10 @@ impl Lab {
                 plural: definition.spec.names.plural.clone(),
             };
             let objects = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
-            let unused = objects.list(&ListParams::default().limit(1)).await.is_ok_and(|l| l.items.is_empty());
+            let unused = objects
+                .list(&ListParams::default().limit(1))
+                .await
+                .is_ok_and(|l| l.items.is_empty());
             if unused {
                 definitions.delete(&name, &DeleteParams::background()).await?;
             }
@@ -73,9 +110,15 @@ impl Lab {
     }
 
     pub(crate) async fn device_password(&self) -> Result<String> {
-        let secret = Api::<Secret>::namespaced(self.client.clone(), &self.namespace).get("haizen-mqtt").await?;
+        let secret = Api::<Secret>::namespaced(self.client.clone(), &self.namespace)
+            .get("haizen-mqtt")
+            .await?;
         let password = secret.data.unwrap_or_default().remove("device-password");
-        Ok(String::from_utf8(password.context("the secret haizen-mqtt has no device-password")?.0)?)
+        Ok(String::from_utf8(
+            password
+                .context("the secret haizen-mqtt has no device-password")?
+                .0,
+        )?)
     }
 
     /// Deletes a namespace and waits until it is gone; one that isn't there is fine.

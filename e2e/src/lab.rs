@@ -19,22 +19,35 @@ pub struct Lab {
 
 impl std::fmt::Debug for Lab {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lab").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("Lab")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 
 impl Lab {
     /// Takes `HAIZEN_KUBECONFIG`, else what `make cluster` wrote.
     pub async fn connect(namespace: &str) -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's root")?.to_owned();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the workspace's root")?
+            .to_owned();
         let kubeconfig = std::env::var_os("HAIZEN_KUBECONFIG")
             .map_or_else(|| root.join("target/cluster/kubeconfig"), PathBuf::from);
         let config = Kubeconfig::read_from(&kubeconfig)
             .with_context(|| format!("read {}: run `make cluster` first", kubeconfig.display()))?;
         let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
         let client = kube::Client::try_from(config)?;
-        client.apiserver_version().await.context("reach the cluster: run `make cluster`")?;
-        Ok(Self { client, namespace: namespace.to_owned(), root, kubeconfig })
+        client
+            .apiserver_version()
+            .await
+            .context("reach the cluster: run `make cluster`")?;
+        Ok(Self {
+            client,
+            namespace: namespace.to_owned(),
+            root,
+            kubeconfig,
+        })
     }
 
     /// Runs a tool of the cluster (helm, kubectl) and returns what it printed.
@@ -48,7 +61,11 @@ impl Lab {
             .await
             .with_context(|| format!("start {name}"))?;
         if !output.status.success() {
-            bail!("{name} {} failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "{name} {} failed: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

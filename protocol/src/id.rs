@@ -110,10 +110,17 @@ impl FromStr for Digest {
     /// Takes the bare hexadecimal and the form `sha256:…`.
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bare = text.strip_prefix("sha256:").unwrap_or(text);
-        if bare.len() == 64 && bare.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if bare.len() == 64
+            && bare
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             Ok(Self(bare.to_owned()))
         } else {
-            Err(IdError { kind: "sha256 digest (64 of 0-9, a-f)", text: text.chars().take(80).collect() })
+            Err(IdError {
+                kind: "sha256 digest (64 of 0-9, a-f)",
+                text: text.chars().take(80).collect(),
+            })
         }
     }
 }
@@ -126,7 +133,9 @@ impl fmt::Display for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        Cow::<'de, str>::deserialize(d)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -51,7 +51,12 @@ pub struct MeasurePlan {
 
 impl Default for MeasurePlan {
     fn default() -> Self {
-        Self { warmup_runs: 10, min_runs: 60, min_millis: 150, repeats: 3 }
+        Self {
+            warmup_runs: 10,
+            min_runs: 60,
+            min_millis: 150,
+            repeats: 3,
+        }
     }
 }
 
@@ -110,10 +115,17 @@ mod tests {
     #[test]
     fn files_travel_inline_or_by_address() {
         let sha256 = Digest::of(b"x");
-        for content in
-            [FileContent::Onnx(vec![0, 1, 255]), FileContent::Url { url: "/blobs/x".into(), size: 7 }]
-        {
-            let file = ProfileFile { sha256: sha256.clone(), content };
+        for content in [
+            FileContent::Onnx(vec![0, 1, 255]),
+            FileContent::Url {
+                url: "/blobs/x".into(),
+                size: 7,
+            },
+        ] {
+            let file = ProfileFile {
+                sha256: sha256.clone(),
+                content,
+            };
             let bytes = crate::to_bytes(&file).unwrap();
             assert_eq!(crate::from_bytes::<ProfileFile>(&bytes, 1000).unwrap(), file);
         }

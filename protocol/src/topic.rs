@@ -45,7 +45,11 @@ pub struct TopicError(String);
 
 impl Topic {
     pub fn new(site: &SiteId, device: &DeviceId, channel: Channel) -> Self {
-        Self { site: site.clone(), device: device.clone(), channel }
+        Self {
+            site: site.clone(),
+            device: device.clone(),
+            channel,
+        }
     }
 }
 
@@ -76,7 +80,10 @@ impl FromStr for Topic {
 
     fn from_str(text: &str) -> Result<Self, TopicError> {
         let error = || TopicError(text.chars().take(200).collect());
-        let rest = text.strip_prefix(PREFIX).and_then(|t| t.strip_prefix('/')).ok_or_else(error)?;
+        let rest = text
+            .strip_prefix(PREFIX)
+            .and_then(|t| t.strip_prefix('/'))
+            .ok_or_else(error)?;
         let mut parts = rest.splitn(3, '/');
         let mut next = || parts.next().ok_or_else(error);
         let (site, device, channel) = (next()?, next()?, next()?);
@@ -145,7 +152,15 @@ mod tests {
             let topic = Topic::new(&"s1".parse().unwrap(), &"cam-1".parse().unwrap(), channel);
             assert_eq!(topic.to_string().parse(), Ok(topic));
         }
-        for text in ["", "hz/1", "hz/2/s/d/ack", "hz/1/s/d", "hz/1/s/+/ack", "hz/1/s/d/t/a/b", "hz/1/s/d/x"] {
+        for text in [
+            "",
+            "hz/1",
+            "hz/2/s/d/ack",
+            "hz/1/s/d",
+            "hz/1/s/+/ack",
+            "hz/1/s/d/t/a/b",
+            "hz/1/s/d/x",
+        ] {
             assert!(text.parse::<Topic>().is_err(), "{text}");
         }
     }

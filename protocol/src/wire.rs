@@ -21,7 +21,10 @@ pub enum WireError {
 
 pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, WireError> {
     if bytes.len() > limit {
-        return Err(WireError::TooLarge { size: bytes.len(), limit });
+        return Err(WireError::TooLarge {
+            size: bytes.len(),
+            limit,
+        });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| WireError::NotUtf8)?;
     if depth(text) > MAX_DEPTH {
@@ -61,8 +64,14 @@ mod tests {
     #[test]
     fn refuses_before_parsing() {
         let deep = "[".repeat(40) + &"]".repeat(40);
-        assert!(matches!(from_bytes::<serde_json::Value>(deep.as_bytes(), 1000), Err(WireError::TooDeep)));
-        assert!(matches!(from_bytes::<u8>(b"1234", 3), Err(WireError::TooLarge { size: 4, limit: 3 })));
+        assert!(matches!(
+            from_bytes::<serde_json::Value>(deep.as_bytes(), 1000),
+            Err(WireError::TooDeep)
+        ));
+        assert!(matches!(
+            from_bytes::<u8>(b"1234", 3),
+            Err(WireError::TooLarge { size: 4, limit: 3 })
+        ));
         assert!(matches!(from_bytes::<u8>(&[0xff], 3), Err(WireError::NotUtf8)));
         assert_eq!(depth(r#"{"a[[[": "\"[["}"#), 1);
     }

@@ -40,9 +40,10 @@ pub struct RolloutPolicy {
     pub offline_grace: Duration,
     /// Longest time from the offer until a reachable device is good or has failed, its bake not counted.
     pub device_timeout: Duration,
-    /// Longest time in which no device and no wave gets further; after it the rollout has failed.
+    /// Longest time in which no device and no wave gets further; after it the pipeline is Stalled. Nothing is taken
+    /// back for missing data: the rollout goes on by itself when something moves.
     pub progress_deadline: Duration,
-    /// What happens when a gate fails or the deadline passes.
+    /// What happens when a gate fails.
     pub on_failure: OnFailure,
 }
 

@@ -31,8 +31,11 @@ impl FromStr for Bytes {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        let error =
-            || QuantityError { kind: "size", text: text.to_owned(), example: "4Mi, 64Ki, 1.5Gi or 500k" };
+        let error = || QuantityError {
+            kind: "size",
+            text: text.to_owned(),
+            example: "4Mi, 64Ki, 1.5Gi or 500k",
+        };
         let (value, unit) = split_number(text).ok_or_else(error)?;
         let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
         let bytes = value * *factor as f64;
@@ -53,7 +56,11 @@ impl fmt::Display for Bytes {
     }
 }
 
-textual!(Bytes, r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|k|M|G)?$", "A size such as 4Mi, 64Ki, 1.5Gi or 500k.");
+textual!(
+    Bytes,
+    r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|k|M|G)?$",
+    "A size such as 4Mi, 64Ki, 1.5Gi or 500k."
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,8 +7,14 @@ use crate::{QuantityError, split_number, textual};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(std::time::Duration);
 
-const UNITS: [(&str, u64); 6] =
-    [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+const UNITS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1_000),
+    ("us", 1),
+];
 
 impl Duration {
     pub const ZERO: Self = Self(std::time::Duration::ZERO);
@@ -123,19 +129,34 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, micros) in
-            [("20ms", 20_000), ("1.5s", 1_500_000), ("1h30m", 5_400_000_000), ("250µs", 250), ("0s", 0)]
-        {
+        for (text, micros) in [
+            ("20ms", 20_000),
+            ("1.5s", 1_500_000),
+            ("1h30m", 5_400_000_000),
+            ("250µs", 250),
+            ("0s", 0),
+        ] {
             assert_eq!(text.parse(), Ok(Duration::from_micros(micros)), "{text}");
         }
-        for text in ["", "20", "ms", "-1s", "1x", "1s x", "99999999999d", "NaNs", "1.2.3s"] {
+        for text in [
+            "",
+            "20",
+            "ms",
+            "-1s",
+            "1x",
+            "1s x",
+            "99999999999d",
+            "NaNs",
+            "1.2.3s",
+        ] {
             assert!(text.parse::<Duration>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn prints_what_people_read() {
-        let texts = [18_020, 250, 2_000, 1_500_000, 5_400_000_000].map(|m| Duration::from_micros(m).to_string());
+        let texts =
+            [18_020, 250, 2_000, 1_500_000, 5_400_000_000].map(|m| Duration::from_micros(m).to_string());
         assert_eq!(texts, ["18.02ms", "250us", "2ms", "1.5s", "1h30m"]);
     }
 

@@ -23,7 +23,11 @@ impl FromStr for Energy {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        let error = || QuantityError { kind: "energy", text: text.to_owned(), example: "50mJ, 1.2J or 800uJ" };
+        let error = || QuantityError {
+            kind: "energy",
+            text: text.to_owned(),
+            example: "50mJ, 1.2J or 800uJ",
+        };
         let (value, unit) = split_number(text).ok_or_else(error)?;
         let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(error)?;
         let microjoules = value * *factor as f64;
@@ -36,13 +40,19 @@ impl FromStr for Energy {
 
 impl fmt::Display for Energy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, factor) =
-            UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)).unwrap_or(&("uJ", 1));
+        let (unit, factor) = UNITS
+            .iter()
+            .find(|(_, factor)| self.0.is_multiple_of(*factor))
+            .unwrap_or(&("uJ", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
 }
 
-textual!(Energy, r"^[0-9]+(\.[0-9]+)?(uJ|mJ|J)$", "An energy such as 50mJ or 1.2J.");
+textual!(
+    Energy,
+    r"^[0-9]+(\.[0-9]+)?(uJ|mJ|J)$",
+    "An energy such as 50mJ or 1.2J."
+);
 
 #[cfg(test)]
 mod tests {
@@ -50,7 +60,12 @@ mod tests {
 
     #[test]
     fn reads_what_it_prints() {
-        for (text, microjoules) in [("50mJ", 50_000), ("1200mJ", 1_200_000), ("7uJ", 7), ("3J", 3_000_000)] {
+        for (text, microjoules) in [
+            ("50mJ", 50_000),
+            ("1200mJ", 1_200_000),
+            ("7uJ", 7),
+            ("3J", 3_000_000),
+        ] {
             let energy = Energy::from_microjoules(microjoules);
             assert_eq!(text.parse(), Ok(energy), "{text}");
             assert_eq!(energy.to_string().parse(), Ok(energy), "{energy}");

@@ -25,7 +25,9 @@ pub struct QuantityError {
 /// Splits `12.5ms` into the number and its unit; `None` when there is no non-negative finite number in front.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let value: f64 = text.get(..end)?.parse().ok()?;
     (value.is_finite() && value >= 0.0).then_some((value, text.get(end..)?))
 }

@@ -20,7 +20,11 @@ impl FromStr for Percent {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        let error = || QuantityError { kind: "percent", text: text.to_owned(), example: "10%, 12.5% or 100%" };
+        let error = || QuantityError {
+            kind: "percent",
+            text: text.to_owned(),
+            example: "10%, 12.5% or 100%",
+        };
         let (value, unit) = split_number(text).ok_or_else(error)?;
         if unit != "%" || value > 100.0 {
             return Err(error());
@@ -35,7 +39,11 @@ impl fmt::Display for Percent {
     }
 }
 
-textual!(Percent, r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$", "A share such as 10% or 12.5%, at most 100%.");
+textual!(
+    Percent,
+    r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$",
+    "A share such as 10% or 12.5%, at most 100%."
+);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use e2e::demo::report::Report;
+use e2e::demo::report::{Report, Target};
 use e2e::demo::screen::Screen;
 use e2e::demo::story::{NAMESPACE, Story, save};
 use e2e::lab::Lab;
@@ -39,7 +39,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<()> {
-    let Args { namespace, cluster_seconds, images_seconds, down } = args;
+    let Args {
+        namespace,
+        cluster_seconds,
+        images_seconds,
+        down,
+    } = args;
     let lab = Lab::connect(&namespace).await?;
     if down {
         return lab.uninstall(NAMESPACE).await;
@@ -48,38 +53,65 @@ async fn run(args: Args) -> Result<()> {
     let report = Story::new(lab.clone()).run(before).await?;
     let path = save(&lab, &report).await?;
     let summary = summary(&report);
-    Ok(Screen::default().say(&format!("{summary}\nThe whole report: {}\n\n{NEXT}", path.display()))?)
+    Ok(Screen::default().say(&format!(
+        "{summary}\nThe whole report: {}\n\n{NEXT}",
+        path.display()
+    ))?)
 }
 
 fn summary(report: &Report) -> String {
-    let mut text = "\n  TARGET       CLASS     ACCURACY  BOUND     MEASURED  PREDICTED MODEL\n".to_owned();
-    for t in &report.targets {
-        text.push_str(&format!(
-            "  {:<12} {:<9} {:<9.4} {:<9} {:<9} {:<9} {}\n",
-            t.name,
-            t.class,
-            t.accuracy,
-            format!("{:.3}ms", t.bound_p95_ms),
-            format!("{:.3}ms", t.measured_p95_ms),
-            format!("{:.3}ms", t.predicted_p95_ms),
-            t.model.chars().take(19).collect::<String>(),
-        ));
-    }
-    let waves: Vec<_> = report.waves.iter().map(|w| format!("{} in {:.0}s", w.devices, w.seconds)).collect();
-    text.push_str(&format!(
-        "\n  devices    {} matched, {} healthy, {} failed, {} unreachable\n  waves      {}\n  telemetry  {} sent, {} stored, {} gaps\n  drops      {:?}\n  seconds    {}\n",
-        report.devices.matched,
-        report.devices.ready,
-        report.devices.failed,
-        report.devices.unreachable,
+    let targets: String = report.targets.iter().map(target_line).collect();
+    let waves: Vec<_> = report
+        .waves
+        .iter()
+        .map(|w| format!("{} in {:.0}s", w.devices, w.seconds))
+        .collect();
+    let drops: Vec<_> = report
+        .drops
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let seconds: Vec<_> = report
+        .seconds
+        .iter()
+        .map(|(step, took)| format!("{step} {took:.0}"))
+        .collect();
+    let (devices, telemetry) = (&report.devices, report.telemetry);
+    format!(
+        "
+  TARGET       CLASS     ACCURACY  BOUND     MEASURED  PREDICTED MODEL
+{targets}
+  devices    {} matched, {} healthy, {} failed, {} unreachable
+  waves      {}
+  telemetry  {} sent, {} stored, {} gaps
+  drops      {}
+  seconds    {}
+",
+        devices.matched,
+        devices.ready,
+        devices.failed,
+        devices.unreachable,
         waves.join(", "),
-        report.telemetry.sent,
-        report.telemetry.stored,
-        report.telemetry.gaps,
-        report.drops,
-        report.seconds.iter().map(|(k, v)| format!("{k} {v:.0}")).collect::<Vec<_>>().join(", "),
-    ));
-    text
+        telemetry.sent,
+        telemetry.stored,
+        telemetry.gaps,
+        drops.join(", "),
+        seconds.join(", "),
+    )
+}
+
+fn target_line(target: &Target) -> String {
+    let ms = |value: f64| format!("{value:.3}ms");
+    format!(
+        "  {:<12} {:<9} {:<9.4} {:<9} {:<9} {:<9} {}\n",
+        target.name,
+        target.class,
+        target.accuracy,
+        ms(target.bound_p95_ms),
+        ms(target.measured_p95_ms),
+        ms(target.predicted_p95_ms),
+        target.model.chars().take(19).collect::<String>(),
+    )
 }
 
 const NEXT: &str = "Everything is left running. Next:

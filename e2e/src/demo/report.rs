@@ -90,10 +90,17 @@ pub fn devices(pipeline: &EdgePipeline) -> Devices {
 /// Compares what devices said they had numbered with what is stored of it. `devices` must be the older look:
 /// samples go on coming.
 pub fn sent(devices: &[Device], telemetry: &Telemetry) -> Sent {
-    let mut sum = Sent { sent: 0, stored: 0, gaps: telemetry.gaps };
+    let mut sum = Sent {
+        sent: 0,
+        stored: 0,
+        gaps: telemetry.gaps,
+    };
     for reported in devices.iter().filter_map(|d| d.reported.as_ref()) {
         let boot = reported.boot_id.to_string();
-        let row = telemetry.boots.iter().find(|b| b.boot_id == boot && b.device == reported.device.as_str());
+        let row = telemetry
+            .boots
+            .iter()
+            .find(|b| b.boot_id == boot && b.device == reported.device.as_str());
         sum.sent += reported.outbox.last_seq;
         sum.stored += row.map_or(0, |b| b.stored_of(reported.outbox.last_seq));
     }
@@ -101,7 +108,9 @@ pub fn sent(devices: &[Device], telemetry: &Telemetry) -> Sent {
 }
 
 pub fn drops(devices: &[Device]) -> BTreeMap<String, u64> {
-    let mut sum: BTreeMap<String, u64> = ["late", "age", "full"].map(|reason| (reason.to_owned(), 0)).into();
+    let mut sum: BTreeMap<String, u64> = ["late", "age", "full"]
+        .map(|reason| (reason.to_owned(), 0))
+        .into();
     for (reason, count) in devices.iter().filter_map(Device::running).flat_map(|r| &r.drops) {
         *sum.entry(reason.clone()).or_default() += count;
     }

@@ -22,13 +22,21 @@ pub struct Screen {
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { live: io::stdout().is_tty(), drawn: 0, last: Vec::new() }
+        Self {
+            live: io::stdout().is_tty(),
+            drawn: 0,
+            last: Vec::new(),
+        }
     }
 }
 
 impl Screen {
     pub fn show(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        if self.live { self.redraw(&frame(snapshot)) } else { self.print_new(story_lines(snapshot)) }
+        if self.live {
+            self.redraw(&frame(snapshot))
+        } else {
+            self.print_new(story_lines(snapshot))
+        }
     }
 
     /// Text below the screen that stays.
@@ -43,7 +51,8 @@ impl Screen {
         let (width, height) = crossterm::terminal::size().unwrap_or((100, 40));
         let mut out = io::stdout().lock();
         if self.drawn > 0 {
-            out.queue(MoveToPreviousLine(self.drawn))?.queue(Clear(ClearType::FromCursorDown))?;
+            out.queue(MoveToPreviousLine(self.drawn))?
+                .queue(Clear(ClearType::FromCursorDown))?;
         }
         let fit = usize::from(height.saturating_sub(1));
         for line in lines.iter().take(fit) {
@@ -92,8 +101,11 @@ fn frame(s: &Snapshot) -> Vec<String> {
 
 /// What a log should hold: everything but the figures that move all the time.
 fn story_lines(s: &Snapshot) -> Vec<String> {
-    let mut lines: Vec<String> =
-        s.done.iter().map(|(step, took)| format!("✔ {:<9} {}", seconds(*took), step.about())).collect();
+    let mut lines: Vec<String> = s
+        .done
+        .iter()
+        .map(|(step, took)| format!("✔ {:<9} {}", seconds(*took), step.about()))
+        .collect();
     if let Some((step, _)) = s.running {
         lines.push(format!("◌ {}", step.about()));
     }
@@ -116,7 +128,10 @@ fn search_lines(status: &NasJobStatus) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(progress) = &status.progress {
         let detail = progress.detail.as_deref().unwrap_or_default();
-        lines.push(format!("  search   {:?} {}/{} {detail}", progress.stage, progress.done, progress.of));
+        lines.push(format!(
+            "  search   {:?} {}/{} {detail}",
+            progress.stage, progress.done, progress.of
+        ));
     }
     for target in &status.targets {
         let class = target.class.as_deref().unwrap_or("?");
@@ -139,31 +154,42 @@ fn search_lines(status: &NasJobStatus) -> Vec<String> {
 
 fn rollout_line(status: &EdgePipelineStatus) -> String {
     let devices = &status.devices;
-    let mut line = format!(
+    let line = format!(
         "  rollout  wave {} · {} of {} devices updated, {} healthy",
         status.wave.as_deref().unwrap_or("-"),
         devices.updated,
         devices.matched,
         devices.ready
     );
-    for (count, what) in [(devices.failed, "failed"), (devices.unreachable, "unreachable")] {
-        if count > 0 {
-            line.push_str(&format!(", {count} {what}"));
-        }
-    }
-    line
+    let bad = [(devices.failed, "failed"), (devices.unreachable, "unreachable")];
+    bad.iter()
+        .filter(|(count, _)| *count > 0)
+        .fold(line, |line, (count, what)| format!("{line}, {count} {what}"))
 }
 
 fn device_line(device: &Device) -> String {
-    let phase = device.phase().unwrap_or(if device.online { "Online" } else { "Offline" });
-    let (fps, p95) = device.running().map_or((String::new(), String::new()), |running| {
-        (format!("{:.1}", running.fps), format!("{:.1} ms", running.latency_p95_ms))
-    });
-    format!("  {:<13} {:<9} {:<9} {phase:<12} {fps:<6} {p95}", device.id, device.site, device.class)
+    let phase = device
+        .phase()
+        .unwrap_or(if device.online { "Online" } else { "Offline" });
+    let (fps, p95) = device
+        .running()
+        .map_or((String::new(), String::new()), |running| {
+            (
+                format!("{:.1}", running.fps),
+                format!("{:.1} ms", running.latency_p95_ms),
+            )
+        });
+    format!(
+        "  {:<13} {:<9} {:<9} {phase:<12} {fps:<6} {p95}",
+        device.id, device.site, device.class
+    )
 }
 
 fn telemetry_line(telemetry: &Telemetry) -> String {
-    format!("  results  {} rows stored, {} missing", telemetry.stored, telemetry.gaps)
+    format!(
+        "  results  {} rows stored, {} missing",
+        telemetry.stored, telemetry.gaps
+    )
 }
 
 fn seconds(span: Duration) -> String {

@@ -19,8 +19,14 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Self; 6] =
-        [Self::Install, Self::Devices, Self::Profile, Self::Search, Self::Rollout, Self::Telemetry];
+    pub const ALL: [Self; 6] = [
+        Self::Install,
+        Self::Devices,
+        Self::Profile,
+        Self::Search,
+        Self::Rollout,
+        Self::Telemetry,
+    ];
 
     /// What is done, and why it takes its time.
     pub const fn about(self) -> &'static str {

@@ -24,7 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Devices of the demo: two classes that differ in the threads they give ONNX Runtime.
 pub fn fleet() -> Vec<Group> {
-    vec![Group::new("edge-1t", "edge-1t", 1, 3), Group::new("edge-2t", "edge-2t", 2, 3)]
+    vec![
+        Group::new("edge-1t", "edge-1t", 1, 3),
+        Group::new("edge-2t", "edge-2t", 2, 3),
+    ]
 }
 
 /// One run of the demo.
@@ -38,7 +41,12 @@ pub struct Story {
 
 impl Story {
     pub fn new(lab: Lab) -> Self {
-        Self { lab, screen: Screen::default(), seen: Snapshot::default(), step: None }
+        Self {
+            lab,
+            screen: Screen::default(),
+            seen: Snapshot::default(),
+            step: None,
+        }
     }
 
     /// Runs all steps; `before` are the seconds of what make did before (cluster, images).
@@ -50,7 +58,8 @@ impl Story {
         self.watch(lab.install()).await?;
         self.begin(Step::Devices)?;
         self.watch(lab.start_devices(NAMESPACE, &fleet)).await?;
-        self.watch(lab.await_devices(&fleet, Duration::from_secs(180))).await?;
+        self.watch(lab.await_devices(&fleet, Duration::from_mins(3)))
+            .await?;
         self.begin(Step::Profile)?;
         lab.apply(NAMESPACE, NASJOB).await?;
         let job = self.search().await?;
@@ -70,12 +79,12 @@ impl Story {
 
     /// What an earlier run left would look like this run's result.
     async fn clear(&self) -> Result<()> {
-        self.lab.delete_namespace(NAMESPACE, Duration::from_secs(120)).await
+        self.lab.delete_namespace(NAMESPACE, Duration::from_mins(2)).await
     }
 
     async fn search(&mut self) -> Result<NasJob> {
         let jobs = Api::<NasJob>::namespaced(self.lab.client.clone(), NAMESPACE);
-        let end = Instant::now() + Duration::from_secs(20 * 60);
+        let end = Instant::now() + Duration::from_mins(20);
         let mut ticks = ticker();
         loop {
             ticks.tick().await;
@@ -83,7 +92,9 @@ impl Story {
             let status = job.status.clone().unwrap_or_default();
             let stage = status.progress.as_ref().map(|p| p.stage);
             self.seen.search = Some(status.clone());
-            if stage.is_some_and(|s| s > Stage::Profiling) && self.step.is_some_and(|(s, _)| s == Step::Profile) {
+            if stage.is_some_and(|s| s > Stage::Profiling)
+                && self.step.is_some_and(|(s, _)| s == Step::Profile)
+            {
                 self.begin(Step::Search)?;
             }
             self.draw().await?;
@@ -102,7 +113,7 @@ impl Story {
 
     async fn roll_out(&mut self) -> Result<(EdgePipeline, Vec<Wave>)> {
         let pipelines = Api::<EdgePipeline>::namespaced(self.lab.client.clone(), NAMESPACE);
-        let end = Instant::now() + Duration::from_secs(10 * 60);
+        let end = Instant::now() + Duration::from_mins(10);
         let mut waves = Waves::default();
         let mut ticks = ticker();
         loop {
@@ -127,7 +138,7 @@ impl Story {
 
     /// Waits until everything a device had numbered at one instant is stored.
     async fn telemetry(&mut self) -> Result<report::Sent> {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         let at = self.lab.devices().await?;
         let mut ticks = ticker();
         loop {
@@ -138,7 +149,11 @@ impl Story {
                 return Ok(sent);
             }
             if Instant::now() > end {
-                bail!("of {} samples sent only {} were stored within a minute", sent.sent, sent.stored);
+                bail!(
+                    "of {} samples sent only {} were stored within a minute",
+                    sent.sent,
+                    sent.stored
+                );
             }
         }
     }
@@ -247,7 +262,10 @@ impl Waves {
 
     fn close(&mut self, since: Instant, now: Instant) {
         let devices = self.updated.saturating_sub(self.before);
-        self.done.push(Wave { devices, seconds: (now - since).as_secs_f64() });
+        self.done.push(Wave {
+            devices,
+            seconds: (now - since).as_secs_f64(),
+        });
         self.before = self.updated;
     }
 }

@@ -17,21 +17,45 @@ async fn each_mistake_has_its_condition() -> Result<()> {
         (nasjob("wrong", "edge-1t", "5ms", "finalists: 0"), "finalists"),
         (plain_pipeline("wrong", "input", 5, "{waves: [150%]}"), "waves"),
     ] {
-        let error = stage.apply(&yaml).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
-        ensure!(error.contains(hint), "expected a refusal naming {hint}, got {error:?}");
+        let error = stage
+            .apply(&yaml)
+            .await
+            .err()
+            .map(|e| format!("{e:#}"))
+            .unwrap_or_default();
+        ensure!(
+            error.contains(hint),
+            "expected a refusal naming {hint}, got {error:?}"
+        );
     }
 
     let unknown = plain_pipeline("unknown-calculator", "nobody", 5, rollout).replace("Classify", "Clasify");
     stage.apply(&unknown).await?;
-    let broken = stage.await_pipeline("unknown-calculator", "False", "InvalidGraph").await?;
+    let broken = stage
+        .await_pipeline("unknown-calculator", "False", "InvalidGraph")
+        .await?;
     let message = message(&broken.status.map(|s| s.conditions).unwrap_or_default());
-    ensure!(message.contains("label") && message.contains("Classify"), "{message}");
+    ensure!(
+        message.contains("label") && message.contains("Classify"),
+        "{message}"
+    );
 
-    stage.apply(&pipeline("no-search", "nobody", "{nasJob: {name: not-there}}", rollout)).await?;
+    stage
+        .apply(&pipeline(
+            "no-search",
+            "nobody",
+            "{nasJob: {name: not-there}}",
+            rollout,
+        ))
+        .await?;
     stage.await_pipeline("no-search", "False", "ModelMissing").await?;
 
-    stage.apply(&nasjob("nobody", "edge-nowhere", "5ms", "finalists: 1")).await?;
-    stage.await_nasjob("nobody", "Unknown", "NoMatchingDevice").await?;
+    stage
+        .apply(&nasjob("nobody", "edge-nowhere", "5ms", "finalists: 1"))
+        .await?;
+    stage
+        .await_nasjob("nobody", "Unknown", "NoMatchingDevice")
+        .await?;
 
     let later = nasjob("later", "edge-1t", "5ms", "finalists: 1") + "  strategy: {proxyless: {}}\n";
     stage.apply(&later).await?;
@@ -40,11 +64,19 @@ async fn each_mistake_has_its_condition() -> Result<()> {
     // Beside all of these a good pipeline goes on, and a mended one recovers.
     stage.apply(&plain_pipeline("good", "input", 5, rollout)).await?;
     stage.await_pipeline("good", "True", "RolloutComplete").await?;
-    stage.apply(&plain_pipeline("unknown-calculator", "nobody", 5, rollout)).await?;
-    stage.await_pipeline("unknown-calculator", "False", "NoDevices").await?;
+    stage
+        .apply(&plain_pipeline("unknown-calculator", "nobody", 5, rollout))
+        .await?;
+    stage
+        .await_pipeline("unknown-calculator", "False", "NoDevices")
+        .await?;
     stage.clear().await
 }
 
 fn message(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition]) -> String {
-    conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.message.clone()).unwrap_or_default()
+    conditions
+        .iter()
+        .find(|c| c.type_ == "Ready")
+        .map(|c| c.message.clone())
+        .unwrap_or_default()
 }

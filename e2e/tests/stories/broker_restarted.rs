@@ -13,16 +13,26 @@ async fn sent_rows_are_stored_rows() -> Result<()> {
     let group = Group::new("broker", "edge-1t", 1, 3).labelled("role=broker");
     let stage = Stage::set("broker", vec![group]).await?;
     let rollout = "{canary: {count: 1}, waves: [100%], bake: 1s, maxPerSite: 3}";
-    stage.apply(&plain_pipeline("counter", "broker", 20, rollout)).await?;
+    stage
+        .apply(&plain_pipeline("counter", "broker", 20, rollout))
+        .await?;
     stage.await_pipeline("counter", "True", "RolloutComplete").await?;
     let before = stage.await_all_stored().await?;
 
     stage.lab.kill_pods("app.kubernetes.io/component=mqtt").await?;
-    until("samples of after the broker's death", Duration::from_secs(120), async || {
-        let stored = stage.await_all_stored().await?;
-        let more = stored > before + 600;
-        Ok(if more { Look::Done(()) } else { Look::Not(format!("{stored} after {before}")) })
-    })
+    until(
+        "samples of after the broker's death",
+        Duration::from_mins(2),
+        async || {
+            let stored = stage.await_all_stored().await?;
+            let more = stored > before + 600;
+            Ok(if more {
+                Look::Done(())
+            } else {
+                Look::Not(format!("{stored} after {before}"))
+            })
+        },
+    )
     .await?;
     let ids = stage.ids();
     let telemetry = stage.lab.telemetry().await?;

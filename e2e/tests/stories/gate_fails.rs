@@ -14,17 +14,27 @@ async fn all_touched_devices_go_back_to_the_previous_revision() -> Result<()> {
         .labelled("role=gate")
         .env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
     let stage = Stage::set("gate", vec![good, bad]).await?;
-    let rollout = "{canary: {count: 1}, waves: [100%], bake: 2s, gates: [{successRatio: {min: 1.0}}], maxPerSite: 2}";
+    let rollout =
+        "{canary: {count: 1}, waves: [100%], bake: 2s, gates: [{successRatio: {min: 1.0}}], maxPerSite: 2}";
 
-    stage.apply(&plain_pipeline("counter", "gate", 5, rollout)).await?;
+    stage
+        .apply(&plain_pipeline("counter", "gate", 5, rollout))
+        .await?;
     let first = stage.await_pipeline("counter", "True", "RolloutComplete").await?;
-    let previous = first.status.and_then(|s| s.revision).context("a first revision")?;
+    let previous = first
+        .status
+        .and_then(|s| s.revision)
+        .context("a first revision")?;
 
     stage.apply(&pipeline("counter", "gate", &model, rollout)).await?;
     let failed = stage.await_pipeline("counter", "False", "GateFailed").await?;
     let status = failed.status.context("a status")?;
     ensure!(status.previous_revision.as_ref() == Some(&previous), "{status:?}");
-    ensure!(status.failing.iter().any(|f| f.device == "gate-bad-0"), "{:?}", status.failing);
+    ensure!(
+        status.failing.iter().any(|f| f.device == "gate-bad-0"),
+        "{:?}",
+        status.failing
+    );
     stage.await_revision(&previous).await?;
     ensure!(stage.await_all_stored().await? > 0);
     stage.clear().await

@@ -9,12 +9,26 @@ use crate::stage::{Stage, nasjob};
 async fn the_nearest_miss_is_named() -> Result<()> {
     let group = Group::new("tight", "edge-1t", 1, 1).labelled("role=tight");
     let stage = Stage::set("infeasible", vec![group]).await?;
-    stage.apply(&nasjob("garments", "edge-1t", "1us", "finalists: 1, trainEpochs: 1")).await?;
+    stage
+        .apply(&nasjob(
+            "garments",
+            "edge-1t",
+            "1us",
+            "finalists: 1, trainEpochs: 1",
+        ))
+        .await?;
     let job = stage.await_nasjob("garments", "False", "Infeasible").await?;
     let conditions = job.status.context("a status")?.conditions;
-    let message = &conditions.iter().find(|c| c.type_ == "Succeeded").context("Succeeded")?.message;
+    let message = &conditions
+        .iter()
+        .find(|c| c.type_ == "Succeeded")
+        .context("Succeeded")?
+        .message;
     ensure!(message.contains("only") && message.contains("1us"), "{message}");
-    let stalled = conditions.iter().find(|c| c.type_ == "Stalled").context("Stalled")?;
+    let stalled = conditions
+        .iter()
+        .find(|c| c.type_ == "Stalled")
+        .context("Stalled")?;
     ensure!(stalled.status == "True", "{stalled:?}");
     stage.clear().await
 }

@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use tokio::sync::OnceCell;
 
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
 /// A story's namespace and devices.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -23,14 +25,17 @@ impl Stage {
     /// Installs the release if it isn't there, and starts the story's devices.
     pub(crate) async fn set(story: &str, groups: Vec<Group>) -> Result<Self> {
         let lab = Lab::connect("haizen").await?;
-        static INSTALLED: OnceCell<()> = OnceCell::const_new();
         INSTALLED.get_or_try_init(async || lab.install().await).await?;
-        lab.await_ready(Duration::from_secs(60)).await?;
+        lab.await_ready(Duration::from_mins(1)).await?;
         let namespace = format!("haizen-story-{story}");
-        lab.delete_namespace(&namespace, Duration::from_secs(120)).await?;
+        lab.delete_namespace(&namespace, Duration::from_mins(2)).await?;
         lab.start_devices(&namespace, &groups).await?;
-        lab.await_devices(&groups, Duration::from_secs(120)).await?;
-        Ok(Self { lab, namespace, groups })
+        lab.await_devices(&groups, Duration::from_mins(2)).await?;
+        Ok(Self {
+            lab,
+            namespace,
+            groups,
+        })
     }
 
     pub(crate) async fn apply(&self, yaml: &str) -> Result<()> {
@@ -38,38 +43,64 @@ impl Stage {
     }
 
     pub(crate) async fn pipeline(&self, name: &str) -> Result<EdgePipeline> {
-        Ok(Api::namespaced(self.lab.client.clone(), &self.namespace).get(name).await?)
+        Ok(Api::namespaced(self.lab.client.clone(), &self.namespace)
+            .get(name)
+            .await?)
     }
 
     pub(crate) async fn nasjob(&self, name: &str) -> Result<NasJob> {
-        Ok(Api::namespaced(self.lab.client.clone(), &self.namespace).get(name).await?)
+        Ok(Api::namespaced(self.lab.client.clone(), &self.namespace)
+            .get(name)
+            .await?)
     }
 
     /// Waits until the pipeline's condition `Ready` has this status and reason for the spec as it is now.
-    pub(crate) async fn await_pipeline(&self, name: &str, status: &str, reason: &str) -> Result<EdgePipeline> {
-        until(&format!("{name} to be Ready={status} {reason}"), Duration::from_secs(240), async || {
-            let pipeline = self.pipeline(name).await?;
-            let conditions = pipeline.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-            let generation = pipeline.metadata.generation;
-            Ok(match holds(conditions, "Ready", status, reason, generation) {
-                None => Look::Done(pipeline),
-                Some(seen) => Look::Not(seen),
-            })
-        })
+    pub(crate) async fn await_pipeline(
+        &self,
+        name: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<EdgePipeline> {
+        until(
+            &format!("{name} to be Ready={status} {reason}"),
+            Duration::from_mins(4),
+            async || {
+                let pipeline = self.pipeline(name).await?;
+                let conditions = pipeline
+                    .status
+                    .as_ref()
+                    .map(|s| s.conditions.as_slice())
+                    .unwrap_or_default();
+                let generation = pipeline.metadata.generation;
+                Ok(match holds(conditions, "Ready", status, reason, generation) {
+                    None => Look::Done(pipeline),
+                    Some(seen) => Look::Not(seen),
+                })
+            },
+        )
         .await
     }
 
     /// Waits until the NasJob's condition `Succeeded` has this status and reason.
     pub(crate) async fn await_nasjob(&self, name: &str, status: &str, reason: &str) -> Result<NasJob> {
-        until(&format!("{name} to be Succeeded={status} {reason}"), Duration::from_secs(600), async || {
-            let job = self.nasjob(name).await?;
-            let seen = job.status.as_ref();
-            let conditions = seen.map(|s| s.conditions.as_slice()).unwrap_or_default();
-            Ok(match holds(conditions, "Succeeded", status, reason, job.metadata.generation) {
-                None => Look::Done(job),
-                Some(text) => Look::Not(format!("{text}; progress {:?}", seen.and_then(|s| s.progress.clone()))),
-            })
-        })
+        until(
+            &format!("{name} to be Succeeded={status} {reason}"),
+            Duration::from_mins(10),
+            async || {
+                let job = self.nasjob(name).await?;
+                let seen = job.status.as_ref();
+                let conditions = seen.map(|s| s.conditions.as_slice()).unwrap_or_default();
+                Ok(
+                    match holds(conditions, "Succeeded", status, reason, job.metadata.generation) {
+                        None => Look::Done(job),
+                        Some(text) => Look::Not(format!(
+                            "{text}; progress {:?}",
+                            seen.and_then(|s| s.progress.clone())
+                        )),
+                    },
+                )
+            },
+        )
         .await
     }
 
@@ -81,33 +112,57 @@ impl Stage {
     /// Waits until every device of the story runs the revision.
     pub(crate) async fn await_revision(&self, revision: &str) -> Result<()> {
         let ids = self.ids();
-        until(&format!("all devices to run {revision}"), Duration::from_secs(120), async || {
-            let devices = self.lab.devices().await?;
-            let mine = devices.iter().filter(|d| ids.contains(&d.id));
-            let others: Vec<_> = mine
-                .filter(|d| d.revision() != Some(revision))
-                .map(|d| format!("{} runs {:?}", d.id, d.revision()))
-                .collect();
-            Ok(if others.is_empty() { Look::Done(()) } else { Look::Not(others.join(", ")) })
-        })
+        until(
+            &format!("all devices to run {revision}"),
+            Duration::from_mins(2),
+            async || {
+                let devices = self.lab.devices().await?;
+                let mine = devices.iter().filter(|d| ids.contains(&d.id));
+                let others: Vec<_> = mine
+                    .filter(|d| d.revision() != Some(revision))
+                    .map(|d| format!("{} runs {:?}", d.id, d.revision()))
+                    .collect();
+                Ok(if others.is_empty() {
+                    Look::Done(())
+                } else {
+                    Look::Not(others.join(", "))
+                })
+            },
+        )
         .await
     }
 
     /// Waits until every sample the story's devices had numbered is a row, and returns how many.
     pub(crate) async fn await_all_stored(&self) -> Result<u64> {
         let ids = self.ids();
-        let at: Vec<_> = self.lab.devices().await?.into_iter().filter(|d| ids.contains(&d.id)).collect();
-        until("every sample sent to be stored", Duration::from_secs(90), async || {
-            let sent = e2e::demo::report::sent(&at, &self.lab.telemetry().await?);
-            let whole = sent.sent > 0 && sent.sent == sent.stored;
-            Ok(if whole { Look::Done(sent.sent) } else { Look::Not(format!("{sent:?}")) })
-        })
+        let at: Vec<_> = self
+            .lab
+            .devices()
+            .await?
+            .into_iter()
+            .filter(|d| ids.contains(&d.id))
+            .collect();
+        until(
+            "every sample sent to be stored",
+            Duration::from_secs(90),
+            async || {
+                let sent = e2e::demo::report::sent(&at, &self.lab.telemetry().await?);
+                let whole = sent.sent > 0 && sent.sent == sent.stored;
+                Ok(if whole {
+                    Look::Done(sent.sent)
+                } else {
+                    Look::Not(format!("{sent:?}"))
+                })
+            },
+        )
         .await
     }
 
     /// Removes the story's namespace; a story that failed leaves it to be looked at.
     pub(crate) async fn clear(self) -> Result<()> {
-        self.lab.delete_namespace(&self.namespace, Duration::from_secs(120)).await
+        self.lab
+            .delete_namespace(&self.namespace, Duration::from_mins(2))
+            .await
     }
 }
 
@@ -195,11 +250,21 @@ pub(crate) async fn model() -> Result<String> {
 }
 
 async fn search_one() -> Result<String> {
-    let stage = Stage::set("model", vec![Group::new("model", "edge-1t", 1, 1).labelled("role=model")]).await?;
-    stage.apply(&nasjob("model", "edge-1t", "5ms", "finalists: 1, trainEpochs: 1")).await?;
+    let stage = Stage::set(
+        "model",
+        vec![Group::new("model", "edge-1t", 1, 1).labelled("role=model")],
+    )
+    .await?;
+    stage
+        .apply(&nasjob("model", "edge-1t", "5ms", "finalists: 1, trainEpochs: 1"))
+        .await?;
     let job = stage.await_nasjob("model", "True", "ModelSelected").await?;
-    let best = job.status.and_then(|s| s.targets.into_iter().find_map(|t| t.best));
-    let digest = best.context("a NasJob that succeeded names its best model")?.model;
+    let best = job
+        .status
+        .and_then(|s| s.targets.into_iter().find_map(|t| t.best));
+    let digest = best
+        .context("a NasJob that succeeded names its best model")?
+        .model;
     stage.clear().await?;
     Ok(digest)
 }

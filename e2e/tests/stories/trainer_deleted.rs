@@ -13,9 +13,21 @@ use crate::stage::{Stage, nasjob};
 async fn a_search_survives_its_trainer() -> Result<()> {
     let group = Group::new("trained", "edge-1t", 1, 1).labelled("role=trained");
     let stage = Stage::set("trainer", vec![group]).await?;
-    stage.apply(&nasjob("garments", "edge-1t", "5ms", "finalists: 1, trainEpochs: 2")).await?;
-    let pod = until("a trainer at work", Duration::from_secs(300), async || {
-        let stage_now = stage.nasjob("garments").await?.status.and_then(|s| s.progress).map(|p| p.stage);
+    stage
+        .apply(&nasjob(
+            "garments",
+            "edge-1t",
+            "5ms",
+            "finalists: 1, trainEpochs: 2",
+        ))
+        .await?;
+    let pod = until("a trainer at work", Duration::from_mins(5), async || {
+        let stage_now = stage
+            .nasjob("garments")
+            .await?
+            .status
+            .and_then(|s| s.progress)
+            .map(|p| p.stage);
         let pods = stage.lab.running_pods(&stage.namespace, "job-name").await?;
         Ok(match (stage_now, pods.into_iter().next()) {
             (Some(Step::Training), Some(pod)) => Look::Done(pod),
@@ -26,6 +38,9 @@ async fn a_search_survives_its_trainer() -> Result<()> {
     stage.lab.kill_pod(&stage.namespace, &pod).await?;
 
     let job = stage.await_nasjob("garments", "True", "ModelSelected").await?;
-    ensure!(job.status.is_some_and(|s| s.targets.iter().all(|t| t.best.is_some())));
+    ensure!(
+        job.status
+            .is_some_and(|s| s.targets.iter().all(|t| t.best.is_some()))
+    );
     stage.clear().await
 }

@@ -175,7 +175,11 @@ impl Models {
             from = start,
             size = model.size,
             "{}",
-            if start > 0 { "resuming a download" } else { "downloading" }
+            if start > 0 {
+                "resuming a download"
+            } else {
+                "downloading"
+            }
         );
         let mut have = start;
         let begun = Instant::now();
