@@ -93,7 +93,7 @@ pub fn sent(devices: &[Device], telemetry: &Telemetry) -> Sent {
     let mut sum = Sent {
         sent: 0,
         stored: 0,
-        gaps: telemetry.gaps,
+        gaps: 0,
     };
     for reported in devices.iter().filter_map(|d| d.reported.as_ref()) {
         let boot = reported.boot_id.to_string();
@@ -103,6 +103,7 @@ pub fn sent(devices: &[Device], telemetry: &Telemetry) -> Sent {
             .find(|b| b.boot_id == boot && b.device == reported.device.as_str());
         sum.sent += reported.outbox.last_seq;
         sum.stored += row.map_or(0, |b| b.stored_of(reported.outbox.last_seq));
+        sum.gaps += row.map_or(0, |b| b.max_seq.saturating_sub(b.stored));
     }
     sum
 }

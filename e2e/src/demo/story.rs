@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::api::Device;
 use crate::demo::report::{self, Report, Wave};
 use crate::demo::screen::Screen;
 use crate::demo::snapshot::{Snapshot, Step};
@@ -139,7 +140,7 @@ impl Story {
     /// Waits until everything a device had numbered at one instant is stored.
     async fn telemetry(&mut self) -> Result<report::Sent> {
         let end = Instant::now() + Duration::from_mins(1);
-        let at = self.lab.devices().await?;
+        let at = self.devices().await?;
         let mut ticks = ticker();
         loop {
             ticks.tick().await;
@@ -158,6 +159,14 @@ impl Story {
         }
     }
 
+    /// The demo's own: the operator may know devices of others, some of them long gone.
+    async fn devices(&self) -> Result<Vec<Device>> {
+        let own: Vec<String> = fleet().iter().flat_map(Group::ids).collect();
+        let mut devices = self.lab.devices().await?;
+        devices.retain(|device| own.contains(&device.id));
+        Ok(devices)
+    }
+
     /// Draws while something else goes on.
     async fn watch<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = std::pin::pin!(work);
@@ -173,7 +182,7 @@ impl Story {
     async fn draw(&mut self) -> Result<()> {
         // While things come up the operator can't be asked: the screen keeps what it knew.
         if self.step.is_some_and(|(step, _)| step > Step::Install) {
-            if let Ok(devices) = self.lab.devices().await {
+            if let Ok(devices) = self.devices().await {
                 self.seen.devices = devices;
             }
             if let Ok(telemetry) = self.lab.telemetry().await {
