@@ -52,6 +52,12 @@ pub enum NodeError {
         port: &'static str,
         wanted: &'static str,
     },
+    #[error("side packet {port} carries {wanted}, not {found}")]
+    SideType {
+        port: String,
+        wanted: String,
+        found: &'static str,
+    },
     #[error("{0}")]
     Failed(String),
 }

@@ -358,7 +358,7 @@ fn cell(
     let side = planned
         .side
         .iter()
-        .filter_map(|(tag, name)| Some((*tag, given.get(name)?.clone())));
+        .filter_map(|(tag, index, name)| Some((*tag, *index, given.get(name)?.clone())));
     let ports = Ports {
         node: planned.name.clone(),
         inputs: planned.inputs.iter().map(|port| (port.tag, port.index)).collect(),
@@ -368,6 +368,7 @@ fn cell(
             .map(|port| (port.tag, port.index))
             .collect(),
         side: side.collect(),
+        side_outputs: Vec::new(),
     };
     Ok(Cell::new(planned, ports, node, limit))
 }

@@ -54,7 +54,7 @@ impl Cell {
     pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>, limit: usize) -> Self {
         let inputs = planned.inputs.len();
         let rules = Rules {
-            policy: planned.contract.policy,
+            policy: planned.policy.clone(),
             freshness: planned.freshness,
             max_age: planned.max_age,
             offset: planned.contract.timestamp_offset,
@@ -66,6 +66,9 @@ impl Cell {
             shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
             wake_at: None,
             dropped: [0; DropReason::ALL.len()],
+            offset: None,
+            side: Vec::new(),
+            headers: vec![None; inputs],
         };
         Self {
             ports,

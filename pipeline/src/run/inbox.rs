@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::contract::InputPolicy;
 use crate::packet::Packet;
-use crate::spec::Freshness;
+use crate::spec::{Freshness, InputPolicy};
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
@@ -35,7 +34,7 @@ pub(crate) enum Readiness {
 }
 
 /// How a node takes its inputs: fixed when the graph starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) policy: InputPolicy,
     pub(crate) freshness: Freshness,
@@ -123,9 +122,9 @@ impl Inbox {
         if head.min(empty_bound) >= Timestamp::ONE_OVER_POST_STREAM {
             return Readiness::Close;
         }
-        let settled = match self.rules.policy {
-            InputPolicy::Default => head < empty_bound,
-            InputPolicy::Immediate => head != Timestamp::DONE,
+        let settled = match &self.rules.policy {
+            InputPolicy::Default(_) => head < empty_bound,
+            _ => head != Timestamp::DONE,
         };
         if settled {
             return Readiness::Process(head);
@@ -231,8 +230,8 @@ impl Inbox {
 
     /// Keeps the newest set that is complete, and what may still become one.
     fn keep_newest(&mut self) {
-        match self.rules.policy {
-            InputPolicy::Default => {
+        match &self.rules.policy {
+            InputPolicy::Default(_) => {
                 let bound = self
                     .streams
                     .iter()
@@ -248,7 +247,7 @@ impl Inbox {
                     self.drop_before(newest, DropReason::Late);
                 }
             }
-            InputPolicy::Immediate => {
+            _ => {
                 for stream in &mut self.streams {
                     while stream.queue.len() > 1 {
                         stream.queue.pop_front();
@@ -279,6 +278,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::policy::NoSettings;
 
     fn at(micros: i64) -> Timestamp {
         Timestamp::from_micros(micros).unwrap()
@@ -286,7 +286,7 @@ mod tests {
 
     fn inbox(inputs: usize, change: impl Fn(&mut Rules)) -> Inbox {
         let mut rules = Rules {
-            policy: InputPolicy::Default,
+            policy: InputPolicy::default(),
             freshness: Freshness::All,
             max_age: None,
             offset: None,
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn immediate_takes_what_is_there() {
-        let mut inbox = inbox(2, |rules| rules.policy = InputPolicy::Immediate);
+        let mut inbox = inbox(2, |rules| rules.policy = InputPolicy::Immediate(NoSettings {}));
         put(&mut inbox, 0, 5);
         assert_eq!(take(&mut inbox), Some(vec![5, -1]));
         put(&mut inbox, 1, 2);

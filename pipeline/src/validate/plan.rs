@@ -7,7 +7,7 @@ use crate::contract::{Contract, PortType};
 use crate::node::NodeType;
 use crate::options::OptionMap;
 use crate::packet::TypeInfo;
-use crate::spec::Freshness;
+use crate::spec::{Freshness, InputPolicy};
 
 /// Proof that a graph can be started. Cheap to clone; can be started any number of times.
 #[derive(Debug, Clone)]
@@ -34,7 +34,9 @@ pub(crate) struct PlannedNode {
     pub(crate) inputs: Vec<PlannedPort>,
     pub(crate) outputs: Vec<PlannedPort>,
     /// Port and the graph's name for the side packet.
-    pub(crate) side: Vec<(&'static str, String)>,
+    pub(crate) side: Vec<(&'static str, usize, String)>,
+    pub(crate) side_outputs: Vec<(&'static str, usize, String)>,
+    pub(crate) policy: InputPolicy,
     pub(crate) freshness: Freshness,
     /// Nanoseconds.
     pub(crate) max_age: Option<i64>,

@@ -280,12 +280,18 @@ fn planned(draft: Draft) -> Option<PlannedNode> {
             .spec
             .side_packets
             .get(port.tag)
-            .map(|name| (port.tag, name.clone()))
+            .map(|name| (port.tag, 0, name.clone()))
     });
     Some(PlannedNode {
         inputs: arrange(&draft.inputs, &contract.inputs),
         outputs: arrange(&draft.outputs, &contract.outputs),
         side: side.collect(),
+        side_outputs: Vec::new(),
+        policy: draft
+            .spec
+            .input_policy
+            .or_else(|| contract.policy.clone())
+            .unwrap_or_default(),
         freshness: draft.spec.freshness,
         max_age: draft
             .spec
@@ -341,7 +347,7 @@ fn find_ancestors(spec: &GraphSpec, nodes: &mut [PlannedNode], sources: usize) {
 }
 
 fn required_side_packets(node: &PlannedNode) -> impl Iterator<Item = RequiredSidePacket> {
-    node.side.iter().filter_map(|(tag, name)| {
+    node.side.iter().filter_map(|(tag, _, name)| {
         let port = node.contract.side_inputs.iter().find(|port| port.tag == *tag)?;
         let (name, node) = (name.clone(), node.name.clone());
         Some(RequiredSidePacket {
