@@ -4,8 +4,11 @@
 
 pub mod error;
 pub mod plan;
+mod planning;
 pub(crate) mod ports;
+mod side;
 mod streams;
+mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +21,7 @@ use crate::nearest::{listed, suggestion};
 use crate::node::NodeType;
 use crate::registry::Registry;
 use crate::spec::{Freshness, GraphSpec, NodeSpec};
-use crate::validate::ports::{Entry, check, check_pairs, is_stream_name, is_tag, read};
-
-/// Queue length of a stream that declares none.
-const QUEUE_LIMIT: u32 = 100;
+use crate::validate::ports::{Entry, check, check_pairs, read, read_port};
 
 /// One node as far as it could be understood.
 #[derive(Debug)]
@@ -30,15 +30,35 @@ pub(crate) struct Draft {
     pub(crate) spec: NodeSpec,
     pub(crate) inputs: Vec<Entry>,
     pub(crate) outputs: Vec<Entry>,
+    pub(crate) side_inputs: Vec<Entry>,
+    pub(crate) side_outputs: Vec<Entry>,
+    /// Tag and index of the inputs that close a cycle.
+    back_edges: Vec<(String, usize)>,
     /// None where the calculator or its options can't be used.
     pub(crate) kind: Option<(NodeType, Contract)>,
 }
 
 impl Draft {
-    /// A source has no inputs to wait for.
+    /// A source has no inputs to wait for, and something to give.
     pub(crate) fn is_source(&self) -> bool {
-        self.spec.inputs.is_empty()
+        self.spec.inputs.is_empty() && !self.spec.outputs.is_empty()
     }
+
+    pub(crate) fn is_back_edge(&self, input: &Entry) -> bool {
+        let mut back_edges = self.back_edges.iter();
+        back_edges.any(|(tag, index)| *tag == input.tag && *index == input.index)
+    }
+}
+
+/// A graph as far as it could be understood.
+#[derive(Debug)]
+pub(crate) struct Drafts {
+    pub(crate) nodes: Vec<Draft>,
+    /// Names of the streams that come from outside, and of those read there.
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) given_side: Vec<String>,
+    pub(crate) side_outputs: Vec<String>,
 }
 
 /// Checks a graph. On success the result can be started; else every mistake is listed.
@@ -49,15 +69,23 @@ pub fn validate(spec: &GraphSpec, registry: &Registry) -> Result<ValidatedGraph,
         .zip(&spec.nodes)
         .map(|(name, node)| draft(name, node, registry, &mut errors))
         .collect();
-    let order = streams::check(spec, &drafts, &mut errors);
+    let names = |texts: &[String]| -> Vec<String> {
+        let (entries, _) = read(Side::Input, texts);
+        entries.into_iter().map(|entry| entry.stream).collect()
+    };
+    let graph = Drafts {
+        nodes: drafts,
+        inputs: names(&spec.input_streams),
+        outputs: names(&spec.output_streams),
+        given_side: names(&spec.input_side_packets),
+        side_outputs: names(&spec.output_side_packets),
+    };
+    let order = streams::check(&graph, &mut errors);
+    side::check(&graph, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let limit = spec.max_queue_size.unwrap_or(QUEUE_LIMIT) as usize;
-    let threads = spec.num_threads.map(|threads| threads as usize);
-    Ok(ValidatedGraph(Arc::new(streams::plan(
-        spec, drafts, &order, limit, threads,
-    ))))
+    Ok(ValidatedGraph(Arc::new(planning::plan(spec, graph, &order))))
 }
 
 /// The mistakes in a graph's side packets, given the names that will be there: of an EdgePipeline, its models.
@@ -99,13 +127,21 @@ fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
             limits: "1 to 64",
         });
     }
-    for streams in [&spec.input_streams, &spec.output_streams] {
-        for (index, stream) in streams.iter().enumerate() {
-            if !is_stream_name(stream) {
-                problems.push(Problem::StreamName(stream.clone()));
-            }
-            if streams.iter().take(index).any(|before| before == stream) {
-                problems.push(Problem::RepeatedStream(stream.clone()));
+    for streams in [
+        &spec.input_streams,
+        &spec.output_streams,
+        &spec.input_side_packets,
+        &spec.output_side_packets,
+    ] {
+        let (entries, wrong) = read(Side::Graph, streams);
+        problems.extend(wrong);
+        for (index, entry) in entries.iter().enumerate() {
+            if entries
+                .iter()
+                .take(index)
+                .any(|before| before.stream == entry.stream)
+            {
+                problems.push(Problem::RepeatedStream(entry.stream.clone()));
             }
         }
     }
@@ -160,6 +196,8 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
     let (outputs, more) = read(Side::Output, &spec.outputs);
     let readable = problems.is_empty() && more.is_empty();
     problems.extend(more);
+    let side_inputs = side_entries(&spec.side_packets, &mut problems);
+    let side_outputs = side_entries(&spec.output_side_packets, &mut problems);
     let kind = match registry.get(&spec.calculator) {
         None => {
             problems.push(unknown_calculator(&spec.calculator, registry));
@@ -172,7 +210,18 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
                     problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
                     problems.extend(check_pairs(&contract, &inputs, &outputs));
                 }
-                problems.extend(side_packets(kind.name, spec, &contract));
+                problems.extend(check(
+                    kind.name,
+                    Side::SidePacket,
+                    &side_inputs,
+                    &contract.side_inputs,
+                ));
+                problems.extend(check(
+                    kind.name,
+                    Side::SidePacket,
+                    &side_outputs,
+                    &contract.side_outputs,
+                ));
                 Some((kind, contract))
             }
             Err(wrong) => {
@@ -186,6 +235,14 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
         spec: spec.clone(),
         inputs,
         outputs,
+        side_inputs,
+        side_outputs,
+        back_edges: spec
+            .back_edges
+            .iter()
+            .filter_map(|port| read_port(port))
+            .map(|(tag, index)| (tag.to_owned(), index))
+            .collect(),
         kind,
     };
     if draft.is_source() {
@@ -217,37 +274,30 @@ fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {
     }
 }
 
-fn side_packets(calculator: &str, spec: &NodeSpec, contract: &Contract) -> Vec<Problem> {
-    let mut problems = Vec::new();
+fn side_entries(given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (tag, name) in &spec.side_packets {
-        if !is_tag(tag) {
+    for (port, name) in given {
+        let Some((tag, index)) = read_port(port) else {
             problems.push(Problem::Syntax {
                 side: Side::SidePacket,
-                text: tag.clone(),
+                text: port.clone(),
                 why: "the port isn't one",
             });
             continue;
-        }
+        };
         if !is_side_packet_name(name) {
             problems.push(Problem::SidePacketName {
-                port: tag.clone(),
+                port: port.clone(),
                 name: name.clone(),
             });
         }
         entries.push(Entry {
-            tag: tag.clone(),
-            index: 0,
+            tag: tag.to_owned(),
+            index,
             stream: name.clone(),
         });
     }
-    problems.extend(check(
-        calculator,
-        Side::SidePacket,
-        &entries,
-        &contract.side_inputs,
-    ));
-    problems
+    entries
 }
 
 fn is_side_packet_name(text: &str) -> bool {

@@ -1,12 +1,12 @@
 //! What a node sees of the graph during a call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::clock::Clock;
-use crate::node::NodeError;
 use crate::contract::PortType;
+use crate::node::NodeError;
 use crate::packet::{Packet, Payload, SidePacket, TypeInfo};
 use crate::run::pool::Pool;
 use crate::run::shard::Shard;
@@ -37,6 +37,15 @@ pub(crate) struct Io {
     pub(crate) side: Vec<(usize, SidePacket)>,
     /// Per input, while the node is opened: what its writer said of the whole stream.
     pub(crate) headers: Vec<Option<Payload>>,
+    /// The first packet of the call that came too late.
+    pub(crate) late: Option<LatePacket>,
+}
+
+/// A packet that was sent after its time had passed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LatePacket {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) bound: Timestamp,
 }
 
 /// A node's name and where its ports are.
@@ -45,7 +54,8 @@ pub(crate) struct Ports {
     pub(crate) node: String,
     pub(crate) inputs: Vec<(&'static str, usize)>,
     pub(crate) outputs: Vec<(&'static str, usize)>,
-    pub(crate) side: Vec<(&'static str, usize, SidePacket)>,
+    /// Set when the node opens.
+    pub(crate) side: OnceLock<Vec<(&'static str, usize, SidePacket)>>,
     pub(crate) side_outputs: Vec<(&'static str, usize, PortType)>,
 }
 
@@ -103,10 +113,9 @@ impl Context<'_> {
     /// Nothing before this comes on the input any more: after its packet of this set, or as far as an input without
     /// one is settled.
     pub fn input_bound(&self, index: usize) -> Timestamp {
-        self.io
-            .inputs
-            .get(index)
-            .map_or(Timestamp::DONE, |packet| packet.timestamp().next_allowed_in_stream())
+        self.io.inputs.get(index).map_or(Timestamp::DONE, |packet| {
+            packet.timestamp().next_allowed_in_stream()
+        })
     }
 
     /// Whether nothing comes on the input after this set.
@@ -133,8 +142,13 @@ impl Context<'_> {
 
     /// Sends when the call returns. A packet that comes too late is dropped and counted, not an error.
     pub fn send(&mut self, output: usize, packet: Packet) {
-        let sent = self.io.shards.get_mut(output).map(|shard| shard.send(packet));
-        if let Some(Err(reason)) = sent {
+        let timestamp = packet.timestamp();
+        let Some(shard) = self.io.shards.get_mut(output) else {
+            return;
+        };
+        if let Err(reason) = shard.send(packet) {
+            let bound = shard.bound();
+            self.io.late.get_or_insert(LatePacket { timestamp, bound });
             self.drop_counted(reason, 1);
         }
     }
@@ -212,26 +226,20 @@ impl Context<'_> {
             port,
             wanted: TypeInfo::of::<T>().name(),
         };
-        self.side_packet(port, 0)
-            .and_then(SidePacket::get)
-            .ok_or(missing)
+        self.side_packet(port, 0).and_then(SidePacket::get).ok_or(missing)
     }
 
     /// A side packet of any type; none where the port isn't used.
     pub fn side_packet(&self, port: &str, index: usize) -> Option<&SidePacket> {
-        let found = self.ports.side.iter();
-        found
-            .clone()
-            .find(|(tag, at, _)| *tag == port && *at == index)
+        let mut side = self.ports.side.get()?.iter();
+        side.find(|(tag, at, _)| *tag == port && *at == index)
             .map(|(_, _, packet)| packet)
     }
 
     /// Gives a side packet out, once a run; whoever takes it opens after that.
     pub fn send_side(&mut self, port: &str, index: usize, packet: SidePacket) -> Result<(), NodeError> {
-        let found = self.ports.side_outputs.iter().enumerate();
-        let output = found
-            .clone()
-            .find(|(_, (tag, at, _))| *tag == port && *at == index);
+        let mut outputs = self.ports.side_outputs.iter().enumerate();
+        let output = outputs.find(|(_, (tag, at, _))| *tag == port && *at == index);
         // A port that the graph doesn't use takes everything.
         let Some((output, (_, _, carries))) = output else {
             return Ok(());

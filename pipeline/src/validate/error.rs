@@ -51,6 +51,8 @@ pub enum Side {
     Input,
     Output,
     SidePacket,
+    /// The graph's own streams and side packets.
+    Graph,
 }
 
 impl fmt::Display for Side {
@@ -59,6 +61,7 @@ impl fmt::Display for Side {
             Self::Input => "input",
             Self::Output => "output",
             Self::SidePacket => "side packet",
+            Self::Graph => "the graph's port",
         })
     }
 }
@@ -122,11 +125,23 @@ pub enum Problem {
     },
     #[error("output stream {stream} of the graph is written by no node{hint}")]
     NoOutput { stream: String, hint: String },
-    #[error("graph stream name `{0}` isn't possible; use small letters, digits and _, a letter first")]
-    StreamName(String),
     #[error("stream {0} is listed twice among the graph's streams")]
     RepeatedStream(String),
-    #[error("the nodes {} form a cycle; every stream must lead away from the sources", .0.join(" → "))]
+    #[error("side packet {name} is also made by {other}; every side packet has one maker")]
+    TwoMakers { name: String, other: String },
+    #[error("output side packet {name} of the graph is made by no node")]
+    NoMaker { name: String },
+    #[error("side packet {port} takes {wanted}, but {name} is {found} (made by {maker})")]
+    SideTypeMismatch {
+        port: String,
+        wanted: String,
+        name: String,
+        found: &'static str,
+        maker: String,
+    },
+    #[error(
+        "the nodes {} form a cycle; list the input that closes it in its node's `backEdges`", .0.join(" → ")
+    )]
     Cycle(Vec<String>),
     #[error("input {port} takes {wanted}, but stream {stream} carries {found} (written by {producer})")]
     TypeMismatch {

@@ -118,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "the nodes a → b → c → a form a cycle",
     ),
     ("maxQueueSize: 0", "maxQueueSize is 0; it must be 1 to 10000"),
-    ("inputStreams: [In]", "graph stream name `In` isn't possible"),
+    ("inputStreams: [In]", "the graph's port `In` can't be read"),
     (
         "inputStreams: [frames]",
         "node camera: stream frames is also written by the graph's inputStreams",
