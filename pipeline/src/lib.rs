@@ -14,6 +14,7 @@ pub mod node;
 pub mod nodes;
 pub mod options;
 pub mod packet;
+pub mod pbtxt;
 pub mod reference;
 pub mod registry;
 pub mod report;

@@ -162,6 +162,7 @@ fn locate(mut errors: Vec<GraphError>, nodes: Option<&Value>, lines: &GraphLines
 fn failed(line: Option<u64>, problem: String) -> Vec<GraphError> {
     vec![GraphError {
         line,
+        file: None,
         node: None,
         problem: Problem::Text(problem),
     }]

@@ -9,6 +9,8 @@ use crate::options::OptionError;
 pub struct GraphError {
     /// Line in the text, counted from 1, where known.
     pub line: Option<u64>,
+    /// The file that the line is in, where it isn't the graph's own: a subgraph's.
+    pub file: Option<String>,
     pub node: Option<String>,
     pub problem: Problem,
 }
@@ -17,6 +19,7 @@ impl GraphError {
     pub(crate) fn graph(problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: None,
             problem,
         }
@@ -25,6 +28,7 @@ impl GraphError {
     pub(crate) fn node(node: &str, problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: Some(node.to_owned()),
             problem,
         }
@@ -33,8 +37,11 @@ impl GraphError {
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, &self.file) {
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (Some(line), Some(file)) => write!(f, "{file}, line {line}: ")?,
+            (None, Some(file)) => write!(f, "{file}: ")?,
+            (None, None) => {}
         }
         if let Some(node) = &self.node {
             write!(f, "node {node}: ")?;

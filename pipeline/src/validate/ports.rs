@@ -154,6 +154,16 @@ pub(crate) fn port_text(tag: &str, index: usize) -> String {
     }
 }
 
+/// Reads a port that stands alone: `TAG`, `TAG:index` or, without a tag, `index`.
+pub(crate) fn read_port(text: &str) -> Option<(String, usize)> {
+    let (tag, index) = match text.split_once(':') {
+        Some((tag, index)) => (tag, parse_index(index).ok()?),
+        None if text.starts_with(|c: char| c.is_ascii_digit()) => ("", parse_index(text).ok()?),
+        None => (text, 0),
+    };
+    (tag.is_empty() || is_tag(tag)).then(|| (tag.to_owned(), index))
+}
+
 pub(crate) fn is_stream_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && text
