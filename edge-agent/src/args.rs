@@ -75,10 +75,22 @@ pub struct AgentArgs {
     pub outbox_mib: u64,
 }
 
+/// A graph in a file.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// A graph (`nodes:`) or an EdgePipeline resource as YAML, or a MediaPipe graph as protobuf text; `-` reads standard
+    /// input.
+    #[arg(value_name = "GRAPH")]
+    pub file: PathBuf,
+    /// A file with a graph that nodes name as their calculator: by its `type`, or by the file's name without ending.
+    #[arg(long = "subgraph", value_name = "FILE")]
+    pub subgraphs: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
-    pub graph: PathBuf,
+    #[command(flatten)]
+    pub graph: GraphArgs,
     /// Stop after this long, for instance 10s; until Ctrl-C or the sources' end when not given.
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<units::Duration>,
@@ -98,8 +110,8 @@ pub struct RunArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
-    pub graph: PathBuf,
+    #[command(flatten)]
+    pub graph: GraphArgs,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -1,6 +1,7 @@
 //! The commands. The only place that writes to the terminal.
 
 mod check;
+mod file;
 mod run;
 mod table;
 

@@ -22,6 +22,7 @@ pub mod run;
 pub mod sink;
 pub mod spec;
 pub mod stats;
+mod subgraph;
 mod sync;
 pub mod tensor;
 #[cfg(test)]

@@ -138,12 +138,7 @@ fn tag_indexes(reading: &mut Reading, set: &Message) -> Vec<String> {
 
 /// A `tag_index` (`TAG`, `TAG:1`, `:1` or nothing) as we write ports.
 pub(super) fn port(reading: &mut Reading, field: &Field, text: &str) -> Option<String> {
-    let plain = match text.strip_prefix(':') {
-        Some(index) => index,
-        None if text.is_empty() => "0",
-        None => text,
-    };
-    let port = read_port(plain).map(|(tag, index)| port_text(&tag, index));
+    let port = read_port(text).map(|(tag, index)| port_text(tag, index));
     if port.is_none() {
         reading.refuse(
             field.line,

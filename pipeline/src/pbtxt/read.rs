@@ -9,6 +9,7 @@ use super::policy::read_policy;
 use super::read_node::{json_options, output_handler, read_node};
 use super::reading::Reading;
 use super::tree::{Field, Message};
+use crate::load::Lines;
 use crate::spec::{ExecutorSpec, GraphSpec};
 use crate::validate::{GraphError, Problem};
 
@@ -52,11 +53,11 @@ const SINGULAR: [&str; 11] = [
     "options",
 ];
 
-/// A graph with the lines of its nodes.
+/// A graph, and where it is written.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) graph: GraphSpec,
-    pub(crate) lines: Vec<u64>,
+    pub(crate) lines: Lines,
 }
 
 pub(crate) fn read(text: &str) -> Result<Read, Vec<GraphError>> {
@@ -80,7 +81,7 @@ pub(crate) fn read(text: &str) -> Result<Read, Vec<GraphError>> {
 fn read_graph(reading: &mut Reading, message: &Message) -> Read {
     reading.once(message, &SINGULAR);
     let mut graph = GraphSpec::default();
-    let mut lines = Vec::new();
+    let mut lines = Lines::default();
     let mut options = Vec::new();
     let mut default_executor = None;
     for field in &message.fields {
@@ -88,7 +89,7 @@ fn read_graph(reading: &mut Reading, message: &Message) -> Read {
             "node" => {
                 for node in reading.messages(field) {
                     graph.nodes.push(read_node(reading, field.line, node));
-                    lines.push(field.line);
+                    lines.nodes.push(field.line);
                 }
             }
             "options" | "graph_options" => options.extend(reading.typed(field)),
@@ -108,7 +109,7 @@ fn read_graph(reading: &mut Reading, message: &Message) -> Read {
     if let Some((line, executor)) = default_executor {
         default_threads(reading, line, &executor, &mut graph);
     }
-    graph = with_options(reading, &options, graph);
+    graph = with_options(reading, &options, graph, &mut lines);
     Read { graph, lines }
 }
 
@@ -232,6 +233,7 @@ fn with_options(
     reading: &mut Reading,
     messages: &[(u64, &str, &Message)],
     mut graph: GraphSpec,
+    lines: &mut Lines,
 ) -> GraphSpec {
     let mut settings = None;
     for (index, (line, kind, message)) in messages.iter().enumerate() {
@@ -246,24 +248,31 @@ fn with_options(
     }
     match settings {
         None => graph,
-        Some((line, message)) => with_settings(reading, line, message, graph),
+        Some((line, message)) => with_settings(reading, line, message, graph, lines),
     }
 }
 
 /// What only our graphs have: their subgraphs as messages, the rest as the fields of `GraphSpec`.
-fn with_settings(reading: &mut Reading, line: u64, message: &Message, mut graph: GraphSpec) -> GraphSpec {
+fn with_settings(
+    reading: &mut Reading,
+    line: u64,
+    message: &Message,
+    mut graph: GraphSpec,
+    lines: &mut Lines,
+) -> GraphSpec {
     let (subgraphs, rest): (Vec<&Field>, Vec<&Field>) = message
         .fields
         .iter()
         .partition(|field| field.name.text() == "subgraph");
     for field in subgraphs {
         for subgraph in reading.messages(field) {
-            let mut read = read_graph(reading, subgraph).graph;
-            let Some(name) = read.graph_type.take() else {
+            let mut read = read_graph(reading, subgraph);
+            let Some(name) = read.graph.graph_type.take() else {
                 reading.refuse(field.line, "a subgraph needs a `type`");
                 continue;
             };
-            if graph.subgraphs.insert(name.clone(), read).is_some() {
+            lines.subgraphs.insert(name.clone(), read.lines);
+            if graph.subgraphs.insert(name.clone(), read.graph).is_some() {
                 reading.refuse(field.line, format!("subgraph {name} is given twice"));
             }
         }

@@ -205,10 +205,10 @@ fn side_packets(reading: &mut Reading, texts: Vec<(u64, String)>) -> BTreeMap<St
     let mut untagged = 0;
     for (line, text) in texts {
         let (port, name) = match text.rsplit_once(':') {
-            Some((port, name)) => (read_port(port.trim_start_matches(':')), name),
+            Some((port, name)) => (read_port(port), name),
             None => {
                 untagged += 1;
-                (Some((String::new(), untagged - 1)), text.as_str())
+                (Some(("", untagged - 1)), text.as_str())
             }
         };
         let Some((tag, index)) = port else {
@@ -218,7 +218,7 @@ fn side_packets(reading: &mut Reading, texts: Vec<(u64, String)>) -> BTreeMap<St
             );
             continue;
         };
-        let port = port_text(&tag, index);
+        let port = port_text(tag, index);
         if packets.insert(port.clone(), name.to_owned()).is_some() {
             reading.refuse(line, format!("side packet {port} is given twice"));
         }

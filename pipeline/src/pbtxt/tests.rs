@@ -186,7 +186,7 @@ fn every_field_finds_its_place() {
     });
     let read = read(WHOLE).unwrap();
     assert_eq!(serde_json::to_value(&read.graph).unwrap(), expected);
-    assert_eq!(read.lines, [17, 36]);
+    assert_eq!(read.lines.nodes, [17, 36]);
 }
 
 #[test]

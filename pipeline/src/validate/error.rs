@@ -159,4 +159,37 @@ pub enum Problem {
         value: u32,
         limits: &'static str,
     },
+    #[error("executor name `{0}` is reserved; `default`, `gpu` and names that begin with __ are")]
+    ReservedExecutor(String),
+    #[error("executor {0} is declared twice")]
+    RepeatedExecutor(String),
+    #[error("executor {executor} isn't declared{hint}")]
+    UnknownExecutor { executor: String, hint: String },
+    #[error("`{field}` names {port}, which is no input of this node{hint}")]
+    UnknownInput {
+        field: &'static str,
+        port: String,
+        hint: String,
+    },
+    #[error("`{field}` names input {port} twice")]
+    RepeatedInput { field: &'static str, port: String },
+    #[error("`{field}` has an effect on sources only, nodes without inputs")]
+    NoSourceField { field: &'static str },
+    #[error("{why}")]
+    Settings { why: &'static str },
+    #[error("`{field}` has no effect on a node that stands for a subgraph; set it on the nodes inside")]
+    SubgraphField { field: &'static str },
+    #[error("the subgraphs {} use each other in a circle", .0.join(" → "))]
+    SubgraphCircle(Vec<String>),
+    #[error("there is a subgraph {0} already; give each its own `type`")]
+    RepeatedSubgraph(String),
+    #[error("the graph has more than {limit} nodes when its subgraphs are put in their places")]
+    TooManyNodes { limit: usize },
+    #[error(
+        "stream {stream} of subgraph {subgraph} is given to several of its ports; give each a node of its own, for \
+         instance a PassThrough"
+    )]
+    SharedPort { stream: String, subgraph: String },
+    #[error("optionValues of `{option}`: {problem}")]
+    OptionValue { option: String, problem: String },
 }

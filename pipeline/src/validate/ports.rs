@@ -146,22 +146,22 @@ pub(crate) fn arrange(entries: &[Entry], ports: &[Port]) -> Vec<PlannedPort> {
     arranged
 }
 
+/// Reads a port as a user names it: `TAG`, `TAG:index` or, without a tag, `index`.
+pub(crate) fn read_port(text: &str) -> Option<(&str, usize)> {
+    match text.rsplit_once(':') {
+        Some((tag, index)) => (tag.is_empty() || is_tag(tag)).then_some((tag, parse_index(index).ok()?)),
+        None if text.is_empty() => Some(("", 0)),
+        None if is_tag(text) => Some((text, 0)),
+        None => Some(("", parse_index(text).ok()?)),
+    }
+}
+
 pub(crate) fn port_text(tag: &str, index: usize) -> String {
     match (tag.is_empty(), index) {
         (true, index) => format!("{index}"),
         (false, 0) => tag.to_owned(),
         (false, index) => format!("{tag}:{index}"),
     }
-}
-
-/// Reads a port that stands alone: `TAG`, `TAG:index` or, without a tag, `index`.
-pub(crate) fn read_port(text: &str) -> Option<(String, usize)> {
-    let (tag, index) = match text.split_once(':') {
-        Some((tag, index)) => (tag, parse_index(index).ok()?),
-        None if text.starts_with(|c: char| c.is_ascii_digit()) => ("", parse_index(text).ok()?),
-        None => (text, 0),
-    };
-    (tag.is_empty() || is_tag(tag)).then(|| (tag.to_owned(), index))
 }
 
 pub(crate) fn is_stream_name(text: &str) -> bool {
