@@ -7,7 +7,7 @@ mod lines;
 mod tests;
 mod yaml;
 
-pub use form::Form;
+pub use form::{Form, WriteError};
 pub(crate) use lines::Lines;
 
 use crate::pbtxt;

@@ -1,5 +1,17 @@
 //! Which of the two forms a text is in.
 
+use crate::pbtxt;
+use crate::spec::GraphSpec;
+
+/// Why a graph couldn't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("the graph can't be written as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+    #[error("the graph can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
 /// How a graph is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -61,5 +73,21 @@ impl Form {
             first = false;
         }
         Self::Yaml
+    }
+
+    /// Writes a graph in this form; `load_as` reads the same graph from it.
+    pub fn write(self, graph: &GraphSpec) -> Result<String, WriteError> {
+        match self {
+            Self::Yaml => {
+                let text = serde_saphyr::to_string(graph)?;
+                let back: Result<GraphSpec, _> = serde_saphyr::from_str(&text);
+                if back.is_ok_and(|back| back == *graph) {
+                    return Ok(text);
+                }
+                // The writer leaves some odd names bare that YAML reads differently; JSON is YAML with all quotes.
+                Ok(serde_json::to_string_pretty(graph)? + "\n")
+            }
+            Self::Pbtxt => Ok(pbtxt::write(graph)),
+        }
     }
 }

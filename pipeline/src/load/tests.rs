@@ -1,5 +1,7 @@
 //! Text in; a graph, or mistakes with their lines, out.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::registry::Registry;
 
@@ -89,4 +91,15 @@ fn validation_errors_of_text_graphs_carry_the_line_of_their_node() {
         errors[0].to_string(),
         "line 4: node PassThroughCalculator_2: input 0 reads stream outt, which nothing writes; did you mean out?"
     );
+}
+
+proptest! {
+    #[test]
+    fn graphs_come_back_from_either_form(spec in crate::spec::arbitrary::graph()) {
+        for form in [Form::Yaml, Form::Pbtxt] {
+            let text = form.write(&spec).unwrap();
+            let back = load_as(&text, form).map_err(|errors| TestCaseError::fail(format!("{errors:?}\n{text}")))?;
+            prop_assert_eq!(&back.graph, &spec, "{}", text);
+        }
+    }
 }
