@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod clock;
 pub mod contract;
+pub mod draw;
 pub mod frame;
 pub mod label;
 pub mod load;
