@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod clock;
 pub mod contract;
+pub mod draw;
 pub mod frame;
 pub mod label;
 pub mod load;
@@ -14,6 +15,7 @@ pub mod node;
 pub mod nodes;
 pub mod options;
 pub mod packet;
+pub mod pbtxt;
 pub mod reference;
 pub mod registry;
 pub mod report;
@@ -21,6 +23,7 @@ pub mod run;
 pub mod sink;
 pub mod spec;
 pub mod stats;
+mod subgraph;
 mod sync;
 pub mod tensor;
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod error;
 pub mod plan;
 mod planning;
 pub(crate) mod ports;
+mod settings;
 mod side;
 mod streams;
 mod types;
@@ -21,6 +22,7 @@ use crate::nearest::{listed, suggestion};
 use crate::node::NodeType;
 use crate::registry::Registry;
 use crate::spec::{Freshness, GraphSpec, NodeSpec};
+use crate::subgraph::expand;
 use crate::validate::ports::{Entry, check, check_pairs, read, read_port};
 
 /// One node as far as it could be understood.
@@ -63,7 +65,18 @@ pub(crate) struct Drafts {
 
 /// Checks a graph. On success the result can be started; else every mistake is listed.
 pub fn validate(spec: &GraphSpec, registry: &Registry) -> Result<ValidatedGraph, Vec<GraphError>> {
+    let flat =
+        expand(spec).map_err(|faults| faults.into_iter().map(|fault| fault.error).collect::<Vec<_>>())?;
+    validate_flat(&flat.graph, registry)
+}
+
+/// Checks a graph whose subgraphs were put in their places.
+pub(crate) fn validate_flat(
+    spec: &GraphSpec,
+    registry: &Registry,
+) -> Result<ValidatedGraph, Vec<GraphError>> {
     let mut errors = graph_fields(spec);
+    errors.extend(settings::check(spec));
     let drafts: Vec<Draft> = name_nodes(&spec.nodes, &mut errors)
         .into_iter()
         .zip(&spec.nodes)
@@ -149,13 +162,13 @@ fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
 }
 
 /// The names given, or the calculator's, numbered where several nodes without a name share it.
-fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
+pub(crate) fn node_names(nodes: &[NodeSpec]) -> Vec<String> {
     let mut unnamed: BTreeMap<&str, usize> = BTreeMap::new();
     for node in nodes.iter().filter(|node| node.name.is_none()) {
         *unnamed.entry(&node.calculator).or_default() += 1;
     }
     let mut numbered: BTreeMap<&str, usize> = BTreeMap::new();
-    let names: Vec<String> = nodes
+    nodes
         .iter()
         .map(|node| match &node.name {
             Some(name) => name.clone(),
@@ -169,7 +182,11 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
             }
             None => node.calculator.clone(),
         })
-        .collect();
+        .collect()
+}
+
+fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
+    let names = node_names(nodes);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for name in &names {
         *counts.entry(name).or_default() += 1;
@@ -183,8 +200,9 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
     names
 }
 
+/// Names of nodes in subgraphs are joined by `__`; each may be as long as a node's own.
 fn is_node_name(text: &str) -> bool {
-    text.len() <= 63
+    text.split("__").all(|part| part.len() <= 63)
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text
             .chars()

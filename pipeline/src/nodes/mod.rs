@@ -11,6 +11,9 @@ mod inference;
 mod mqtt_sink;
 mod pace;
 mod pass_through;
+mod switch_choice;
+mod switch_demux;
+mod switch_mux;
 
 use crate::node::NodeType;
 
@@ -26,5 +29,7 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<inference::Inference>(),
         NodeType::of::<mqtt_sink::MqttSink>(),
         NodeType::of::<pass_through::PassThrough>(),
+        NodeType::of::<switch_demux::SwitchDemux>(),
+        NodeType::of::<switch_mux::SwitchMux>(),
     ]
 }

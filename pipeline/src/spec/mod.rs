@@ -2,6 +2,8 @@
 //!
 //! Plain data, also the CRD schema and what travels to devices. Nothing here is checked: see `validate`.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod node;
 pub mod policy;
 
@@ -37,6 +39,15 @@ pub struct GraphSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub output_side_packets: Vec<String>,
+    /// The name under which other graphs can use this one, when it stands in a file of its own.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub graph_type: Option<String>,
+    /// Options of the graph itself, which `optionValues` of its nodes read. Of a subgraph, these are the defaults of
+    /// what the node that uses it gives as its options.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "any_object")]
+    pub options: BTreeMap<String, serde_json::Value>,
     /// Graphs that a node of this one can name as its calculator, by that name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "any_object")]

@@ -39,6 +39,11 @@ pub struct NodeSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "any_object")]
     pub options: BTreeMap<String, serde_json::Value>,
+    /// Options taken from those of the graph: option by option, `maxInFlight: options/limit`. A path with `/` goes
+    /// into an object; what the graph doesn't have leaves the node's own option as it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 64))]
+    pub option_values: BTreeMap<String, String>,
     /// `newest`: the node runs on the newest packet and what waited longer is dropped as late.
     #[serde(default, skip_serializing_if = "is_default")]
     pub freshness: Freshness,

@@ -9,6 +9,8 @@ use crate::options::OptionError;
 pub struct GraphError {
     /// Line in the text, counted from 1, where known.
     pub line: Option<u64>,
+    /// The file that the line is in, where it isn't the graph's own: a subgraph's.
+    pub file: Option<String>,
     pub node: Option<String>,
     pub problem: Problem,
 }
@@ -17,6 +19,7 @@ impl GraphError {
     pub(crate) fn graph(problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: None,
             problem,
         }
@@ -25,6 +28,7 @@ impl GraphError {
     pub(crate) fn node(node: &str, problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: Some(node.to_owned()),
             problem,
         }
@@ -33,8 +37,11 @@ impl GraphError {
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, &self.file) {
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (Some(line), Some(file)) => write!(f, "{file}, line {line}: ")?,
+            (None, Some(file)) => write!(f, "{file}: ")?,
+            (None, None) => {}
         }
         if let Some(node) = &self.node {
             write!(f, "node {node}: ")?;
@@ -167,4 +174,37 @@ pub enum Problem {
         value: u32,
         limits: &'static str,
     },
+    #[error("executor name `{0}` is reserved; `default`, `gpu` and names that begin with __ are")]
+    ReservedExecutor(String),
+    #[error("executor {0} is declared twice")]
+    RepeatedExecutor(String),
+    #[error("executor {executor} isn't declared{hint}")]
+    UnknownExecutor { executor: String, hint: String },
+    #[error("`{field}` names {port}, which is no input of this node{hint}")]
+    UnknownInput {
+        field: &'static str,
+        port: String,
+        hint: String,
+    },
+    #[error("`{field}` names input {port} twice")]
+    RepeatedInput { field: &'static str, port: String },
+    #[error("`{field}` has an effect on sources only, nodes without inputs")]
+    NoSourceField { field: &'static str },
+    #[error("{why}")]
+    Settings { why: &'static str },
+    #[error("`{field}` has no effect on a node that stands for a subgraph; set it on the nodes inside")]
+    SubgraphField { field: &'static str },
+    #[error("the subgraphs {} use each other in a circle", .0.join(" → "))]
+    SubgraphCircle(Vec<String>),
+    #[error("there is a subgraph {0} already; give each its own `type`")]
+    RepeatedSubgraph(String),
+    #[error("the graph has more than {limit} nodes when its subgraphs are put in their places")]
+    TooManyNodes { limit: usize },
+    #[error(
+        "stream {stream} of subgraph {subgraph} is given to several of its ports; give each a node of its own, for \
+         instance a PassThrough"
+    )]
+    SharedPort { stream: String, subgraph: String },
+    #[error("optionValues of `{option}`: {problem}")]
+    OptionValue { option: String, problem: String },
 }
