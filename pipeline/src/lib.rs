@@ -7,6 +7,7 @@ pub mod backend;
 pub mod clock;
 pub mod contract;
 pub mod frame;
+pub mod given;
 pub mod label;
 pub mod load;
 mod nearest;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::clock::Clock;
-use crate::node::NodeError;
 use crate::contract::PortType;
+use crate::node::NodeError;
 use crate::packet::{Packet, Payload, SidePacket, TypeInfo};
 use crate::run::pool::Pool;
 use crate::run::shard::Shard;
@@ -103,10 +103,9 @@ impl Context<'_> {
     /// Nothing before this comes on the input any more: after its packet of this set, or as far as an input without
     /// one is settled.
     pub fn input_bound(&self, index: usize) -> Timestamp {
-        self.io
-            .inputs
-            .get(index)
-            .map_or(Timestamp::DONE, |packet| packet.timestamp().next_allowed_in_stream())
+        self.io.inputs.get(index).map_or(Timestamp::DONE, |packet| {
+            packet.timestamp().next_allowed_in_stream()
+        })
     }
 
     /// Whether nothing comes on the input after this set.
@@ -212,9 +211,7 @@ impl Context<'_> {
             port,
             wanted: TypeInfo::of::<T>().name(),
         };
-        self.side_packet(port, 0)
-            .and_then(SidePacket::get)
-            .ok_or(missing)
+        self.side_packet(port, 0).and_then(SidePacket::get).ok_or(missing)
     }
 
     /// A side packet of any type; none where the port isn't used.
@@ -224,6 +221,15 @@ impl Context<'_> {
             .clone()
             .find(|(tag, at, _)| *tag == port && *at == index)
             .map(|(_, _, packet)| packet)
+    }
+
+    /// The ports of the side packets that the node was given.
+    pub fn side_ports(&self) -> Vec<(&'static str, usize)> {
+        self.ports
+            .side
+            .iter()
+            .map(|(tag, index, _)| (*tag, *index))
+            .collect()
     }
 
     /// Gives a side packet out, once a run; whoever takes it opens after that.

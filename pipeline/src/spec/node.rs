@@ -152,7 +152,9 @@ impl de::Visitor<'_> for InFlightVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, count: u64) -> Result<InFlight, E> {
-        let count = u32::try_from(count).ok().filter(|count| (1..=1000).contains(count));
+        let count = u32::try_from(count)
+            .ok()
+            .filter(|count| (1..=1000).contains(count));
         count
             .map(InFlight::AtMost)
             .ok_or_else(|| E::invalid_value(de::Unexpected::Other("that number"), &self))
