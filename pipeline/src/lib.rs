@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod clock;
 pub mod contract;
+pub mod detection;
 pub mod frame;
 pub mod given;
 pub mod label;
@@ -28,6 +29,7 @@ pub mod tensor;
 mod testing;
 pub mod timestamp;
 pub mod validate;
+pub mod video_header;
 
 pub use load::load_graph;
 pub use registry::Registry;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::contract::{Arity, Contract, Port};
 use crate::given::{GivenPorts, PortsError, count};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
+use crate::nodes::changed_options::changed;
 use crate::nodes::flow_limiter::allowed::Allowed;
 use crate::nodes::pass_through::pass_headers;
 use crate::options::OptionError;
@@ -137,7 +138,7 @@ impl Calculator for FlowLimiter {
 impl Node for FlowLimiter {
     fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
         if ctx.side_packet("OPTIONS", 0).is_some() {
-            self.options = self.options.changed_by(ctx.side::<Value>("OPTIONS")?)?;
+            self.options = changed::<Self>(&self.options, ctx.side::<Value>("OPTIONS")?)?;
         }
         if ctx.side_packet("MAX_IN_FLIGHT", 0).is_some() {
             self.options.max_in_flight = *ctx.side::<i64>("MAX_IN_FLIGHT")?;
@@ -155,7 +156,7 @@ impl Node for FlowLimiter {
         if let Some(input) = self.live_options
             && let Some(changes) = ctx.get::<Value>(input)?
         {
-            self.options = self.options.changed_by(changes)?;
+            self.options = changed::<Self>(&self.options, changes)?;
         }
         self.take_finished(&ctx.input(self.finished), ctx.timestamp());
         for (input, queue) in self.queues.iter_mut().enumerate() {
@@ -261,21 +262,6 @@ impl FlowLimiter {
     fn next_of(&self, input: usize, ctx: &Context<'_>) -> Timestamp {
         let head = self.queues.get(input).and_then(VecDeque::front);
         head.map_or_else(|| ctx.input_bound(input), Packet::timestamp)
-    }
-}
-
-impl Options {
-    /// These options with some of them changed.
-    fn changed_by(&self, changes: &Value) -> Result<Self, NodeError> {
-        let failed = |problem: String| NodeError::Failed(format!("OPTIONS: {problem}"));
-        let mut all = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
-        match (all.as_object_mut(), changes.as_object()) {
-            (Some(all), Some(changes)) => all.extend(changes.clone()),
-            _ => return Err(failed("not an object".to_owned())),
-        }
-        let options = serde_json::from_value(all).map_err(|error| failed(error.to_string()))?;
-        FlowLimiter::check(&options).map_err(|error| failed(error.to_string()))?;
-        Ok(options)
     }
 }
 
