@@ -4,6 +4,7 @@
 //! go) is passed in when a graph starts.
 
 pub mod backend;
+pub mod buffers;
 pub mod clock;
 pub mod contract;
 pub mod detection;
@@ -11,6 +12,7 @@ pub mod frame;
 pub mod given;
 pub mod label;
 pub mod load;
+pub mod mapping;
 mod nearest;
 pub mod node;
 pub mod nodes;
