@@ -169,14 +169,22 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
         Some(kind) => match kind.contract(&spec.options) {
             Ok(mut contract) => {
                 if readable {
-                    match kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec)) {
-                        Some(Ok(fitted)) => contract = fitted,
-                        Some(Err(error)) => problems.push(Problem::Text(error.to_string())),
-                        None => {}
-                    }
+                    let fitted = kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec));
+                    let misfit = match fitted {
+                        Some(Ok(fitted)) => {
+                            contract = fitted;
+                            Vec::new()
+                        }
+                        Some(Err(error)) => vec![Problem::Text(error.to_string())],
+                        None => Vec::new(),
+                    };
                     problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
                     problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
-                    problems.extend(check_pairs(&contract, &inputs, &outputs));
+                    // The calculator's own words say more than that a pair is missing.
+                    if misfit.is_empty() {
+                        problems.extend(check_pairs(&contract, &inputs, &outputs));
+                    }
+                    problems.extend(misfit);
                 }
                 problems.extend(side_packets(kind.name, spec, &contract));
                 Some((kind, contract))
