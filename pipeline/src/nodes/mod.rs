@@ -5,6 +5,7 @@ mod busy;
 mod changed_options;
 mod classify;
 mod constant_side_packet;
+mod detection_decode;
 mod discard;
 mod end_loop;
 mod flow_limiter;
@@ -19,6 +20,7 @@ mod list;
 mod merge;
 mod mqtt_sink;
 mod mux;
+mod non_max_suppression;
 mod pace;
 mod packet_cloner;
 mod packet_presence;
@@ -32,6 +34,7 @@ mod side_packet_to_stream;
 mod stream_to_side_packet;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tracker;
 
 use crate::node::NodeType;
 
@@ -42,6 +45,7 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<busy::Busy>(),
         NodeType::of::<classify::Classify>(),
         NodeType::of::<constant_side_packet::ConstantSidePacket>(),
+        NodeType::of::<detection_decode::DetectionDecode>(),
         NodeType::of::<discard::Discard>(),
         NodeType::of::<end_loop::EndLoop>(),
         NodeType::of::<flow_limiter::FlowLimiter>(),
@@ -54,6 +58,7 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<merge::Merge>(),
         NodeType::of::<mqtt_sink::MqttSink>(),
         NodeType::of::<mux::Mux>(),
+        NodeType::of::<non_max_suppression::NonMaxSuppression>(),
         NodeType::of::<packet_cloner::PacketCloner>(),
         NodeType::of::<packet_presence::PacketPresence>(),
         NodeType::of::<packet_resampler::PacketResampler>(),
@@ -64,5 +69,6 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<round_robin_demux::RoundRobinDemux>(),
         NodeType::of::<side_packet_to_stream::SidePacketToStream>(),
         NodeType::of::<stream_to_side_packet::StreamToSidePacket>(),
+        NodeType::of::<tracker::Tracker>(),
     ]
 }
