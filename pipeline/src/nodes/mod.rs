@@ -1,5 +1,6 @@
 //! The list of calculators. Adding one: a file beside this, and a line in `all`.
 
+mod anchor;
 mod begin_loop;
 mod busy;
 mod changed_options;
@@ -16,11 +17,13 @@ mod image_files;
 mod image_to_tensor;
 mod immediate_mux;
 mod inference;
+mod line_counter;
 mod list;
 mod merge;
 mod mqtt_sink;
 mod mux;
 mod non_max_suppression;
+mod overlay;
 mod pace;
 mod packet_cloner;
 mod packet_presence;
@@ -35,6 +38,7 @@ mod stream_to_side_packet;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tracker;
+mod zone_counter;
 
 use crate::node::NodeType;
 
@@ -55,10 +59,12 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<image_to_tensor::ImageToTensor>(),
         NodeType::of::<immediate_mux::ImmediateMux>(),
         NodeType::of::<inference::Inference>(),
+        NodeType::of::<line_counter::LineCounter>(),
         NodeType::of::<merge::Merge>(),
         NodeType::of::<mqtt_sink::MqttSink>(),
         NodeType::of::<mux::Mux>(),
         NodeType::of::<non_max_suppression::NonMaxSuppression>(),
+        NodeType::of::<overlay::Overlay>(),
         NodeType::of::<packet_cloner::PacketCloner>(),
         NodeType::of::<packet_presence::PacketPresence>(),
         NodeType::of::<packet_resampler::PacketResampler>(),
@@ -70,5 +76,6 @@ pub fn all() -> Vec<NodeType> {
         NodeType::of::<side_packet_to_stream::SidePacketToStream>(),
         NodeType::of::<stream_to_side_packet::StreamToSidePacket>(),
         NodeType::of::<tracker::Tracker>(),
+        NodeType::of::<zone_counter::ZoneCounter>(),
     ]
 }
