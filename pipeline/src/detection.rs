@@ -113,13 +113,16 @@ mod tests {
     #[test]
     fn overlap_of_rectangles() {
         let rect = |x, y, width, height| Rect { x, y, width, height };
-        assert_eq!(rect(0.0, 0.0, 2.0, 2.0).overlap(&rect(0.0, 0.0, 2.0, 2.0)), 1.0);
-        assert_eq!(
-            rect(0.0, 0.0, 2.0, 2.0).overlap(&rect(1.0, 0.0, 2.0, 2.0)),
-            1.0 / 3.0
-        );
-        assert_eq!(rect(0.0, 0.0, 2.0, 2.0).overlap(&rect(5.0, 5.0, 2.0, 2.0)), 0.0);
-        assert_eq!(rect(0.0, 0.0, 0.0, 0.0).overlap(&rect(0.0, 0.0, 0.0, 0.0)), 0.0);
+        let square = rect(0.0, 0.0, 2.0, 2.0);
+        for (other, wanted) in [
+            (square, 1.0),
+            (rect(1.0, 0.0, 2.0, 2.0), 1.0 / 3.0),
+            (rect(5.0, 5.0, 2.0, 2.0), 0.0),
+            (rect(1.0, 1.0, 0.0, 0.0), 0.0),
+        ] {
+            assert!((square.overlap(&other) - wanted).abs() < 1e-6, "{other:?}");
+        }
+        assert!(Rect::default().overlap(&Rect::default()).abs() < f32::EPSILON);
     }
 
     #[test]

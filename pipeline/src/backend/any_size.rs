@@ -27,10 +27,7 @@ const DIM_PARAM: u64 = 2;
 
 /// The model with open sides: of images (four sides) all but the channels, of everything else the first, the batch.
 pub fn with_any_size(model: &[u8]) -> Result<Vec<u8>, Malformed> {
-    rewrite(model, |field, out| match (field.number, field.body) {
-        (GRAPH, Some(graph)) => put(out, GRAPH, &open_graph(graph)?),
-        _ => copy(out, field),
-    })
+    within(model, GRAPH, open_graph)
 }
 
 fn open_graph(graph: &[u8]) -> Result<Vec<u8>, Malformed> {
@@ -40,22 +37,18 @@ fn open_graph(graph: &[u8]) -> Result<Vec<u8>, Malformed> {
             weights.push(text(tensor, TENSOR_NAME)?);
         }
     }
-    rewrite(graph, |field, out| match (field.number, field.body) {
+    rewrite(graph, |field| match (field.number, field.body) {
         (INPUT | OUTPUT, Some(value)) => {
             let name = text(value, VALUE_NAME)?;
             // Older files list their weights among the inputs.
             if weights.contains(&name) {
-                return copy(out, field);
+                return Ok(Change::Keep);
             }
-            put(
-                out,
-                field.number,
-                &open_value(value, &String::from_utf8_lossy(name))?,
-            )
+            open_value(value, &String::from_utf8_lossy(name)).map(Change::Body)
         }
         // Derived from the fixed sides, hence wrong now; the runtime finds them anew.
-        (VALUE_INFO, _) => Ok(()),
-        _ => copy(out, field),
+        (VALUE_INFO, _) => Ok(Change::Drop),
+        _ => Ok(Change::Keep),
     })
 }
 
@@ -70,18 +63,14 @@ fn open_value(value: &[u8], name: &str) -> Result<Vec<u8>, Malformed> {
 fn open_shape(shape: &[u8], name: &str) -> Result<Vec<u8>, Malformed> {
     let sides = fields(shape)?.iter().filter(|field| field.number == DIM).count();
     let mut side = 0;
-    rewrite(shape, |field, out| {
-        if field.number != DIM {
-            return copy(out, field);
+    rewrite(shape, |field| {
+        side += usize::from(field.number == DIM);
+        if field.number != DIM || !(side == 1 || (sides == 4 && side > 2)) {
+            return Ok(Change::Keep);
         }
-        side += 1;
-        if side == 1 || (sides == 4 && side > 2) {
-            let mut open = Vec::new();
-            put(&mut open, DIM_PARAM, format!("{name}_{side}").as_bytes())?;
-            put(out, DIM, &open)
-        } else {
-            copy(out, field)
-        }
+        let mut open = Vec::new();
+        put(&mut open, DIM_PARAM, format!("{name}_{side}").as_bytes());
+        Ok(Change::Body(open))
     })
 }
 
@@ -93,13 +82,24 @@ struct Field<'a> {
     body: Option<&'a [u8]>,
 }
 
+/// What becomes of a field.
+enum Change {
+    Keep,
+    Drop,
+    Body(Vec<u8>),
+}
+
 fn rewrite<'a>(
     message: &'a [u8],
-    mut each: impl FnMut(&Field<'a>, &mut Vec<u8>) -> Result<(), Malformed>,
+    mut change: impl FnMut(&Field<'a>) -> Result<Change, Malformed>,
 ) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(message.len());
     for field in fields(message)? {
-        each(&field, &mut out)?;
+        match change(&field)? {
+            Change::Keep => out.extend_from_slice(field.whole),
+            Change::Drop => {}
+            Change::Body(body) => put(&mut out, field.number, &body),
+        }
     }
     Ok(out)
 }
@@ -110,9 +110,9 @@ fn within(
     number: u64,
     mut change: impl FnMut(&[u8]) -> Result<Vec<u8>, Malformed>,
 ) -> Result<Vec<u8>, Malformed> {
-    rewrite(message, |field, out| match field.body {
-        Some(body) if field.number == number => put(out, number, &change(body)?),
-        _ => copy(out, field),
+    rewrite(message, |field| match field.body {
+        Some(body) if field.number == number => change(body).map(Change::Body),
+        _ => Ok(Change::Keep),
     })
 }
 
@@ -166,16 +166,10 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Malformed> {
     Ok(taken)
 }
 
-fn copy(out: &mut Vec<u8>, field: &Field<'_>) -> Result<(), Malformed> {
-    out.extend_from_slice(field.whole);
-    Ok(())
-}
-
-fn put(out: &mut Vec<u8>, number: u64, body: &[u8]) -> Result<(), Malformed> {
+fn put(out: &mut Vec<u8>, number: u64, body: &[u8]) {
     put_varint(out, number << 3 | 2);
     put_varint(out, body.len() as u64);
     out.extend_from_slice(body);
-    Ok(())
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -195,7 +189,7 @@ mod tests {
     fn message(parts: &[(u64, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
         for (number, body) in parts {
-            put(&mut out, *number, body).unwrap();
+            put(&mut out, *number, body);
         }
         out
     }

@@ -30,14 +30,15 @@ impl Default for OneOrMore {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 enum Constant {
-    IntValue(i64),
-    Uint64Value(i64),
-    FloatValue(f64),
-    DoubleValue(f64),
-    BoolValue(bool),
-    StringValue(String),
+    #[serde(rename = "intValue", alias = "uint64Value")]
+    Integer(i64),
+    #[serde(rename = "doubleValue", alias = "floatValue")]
+    Number(f64),
+    #[serde(rename = "boolValue")]
+    Boolean(bool),
+    #[serde(rename = "stringValue")]
+    Text(String),
 }
 
 #[derive(Debug)]
@@ -89,10 +90,10 @@ impl Node for ConstantSidePacket {
     fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
         for (index, value) in self.values.iter().enumerate() {
             let packet = match value {
-                Constant::IntValue(value) | Constant::Uint64Value(value) => SidePacket::new(*value),
-                Constant::FloatValue(value) | Constant::DoubleValue(value) => SidePacket::new(*value),
-                Constant::BoolValue(value) => SidePacket::new(*value),
-                Constant::StringValue(value) => SidePacket::new(value.clone()),
+                Constant::Integer(value) => SidePacket::new(*value),
+                Constant::Number(value) => SidePacket::new(*value),
+                Constant::Boolean(value) => SidePacket::new(*value),
+                Constant::Text(value) => SidePacket::new(value.clone()),
             };
             // Of the two tags the graph uses one; what isn't used takes everything.
             ctx.send_side("", index, packet.clone())?;

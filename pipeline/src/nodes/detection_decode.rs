@@ -185,7 +185,7 @@ impl<'a> Maps<'a> {
         landmarks: Option<&'a Tensor>,
     ) -> Result<Self, NodeError> {
         let [1, _, rows, columns] = *heat.shape() else {
-            return Err(misfit("HEATMAP", heat, "1×classes×rows×columns".to_owned()));
+            return Err(misfit("HEATMAP", heat, "1×classes×rows×columns"));
         };
         let map = |name, tensor: &'a Tensor, planes: Option<usize>| {
             let fits = match *tensor.shape() {
@@ -193,15 +193,11 @@ impl<'a> Maps<'a> {
                 _ => false,
             };
             let planes = planes.map_or("2n".to_owned(), |planes| planes.to_string());
-            let wanted = || misfit(name, tensor, format!("1×{planes}×{rows}×{columns}"));
+            let wanted = || misfit(name, tensor, &format!("1×{planes}×{rows}×{columns}"));
             tensor.as_f32().filter(|_| fits).ok_or_else(wanted)
         };
         if rows == 0 || columns == 0 {
-            return Err(misfit(
-                "HEATMAP",
-                heat,
-                "1×classes×rows×columns, none of them 0".to_owned(),
-            ));
+            return Err(misfit("HEATMAP", heat, "1×classes×rows×columns, none of them 0"));
         }
         Ok(Self {
             rows,
@@ -222,7 +218,7 @@ impl<'a> Maps<'a> {
     }
 }
 
-fn misfit(name: &str, tensor: &Tensor, wanted: String) -> NodeError {
+fn misfit(name: &str, tensor: &Tensor, wanted: &str) -> NodeError {
     let (element, shape) = (tensor.element(), shape_text(tensor.shape()));
     NodeError::Failed(format!("{name} is {element} {shape}, but must be f32 {wanted}"))
 }
@@ -233,7 +229,9 @@ mod tests {
 
     fn tensor(planes: usize, values: &[(usize, f32)]) -> Tensor {
         let mut data = vec![0.0; planes * 6];
-        values.iter().for_each(|(index, value)| data[*index] = *value);
+        for (index, value) in values {
+            data[*index] = *value;
+        }
         Tensor::f32(vec![1, planes, 2, 3], data).unwrap()
     }
 

@@ -243,11 +243,7 @@ impl FlowLimiter {
     fn pass_others(&mut self, ctx: &mut Context<'_>) {
         let decided = ctx.output_bound(0);
         for input in 1..self.queues.len() {
-            while let Some(packet) = self
-                .queues
-                .get_mut(input)
-                .and_then(|queue| queue.pop_front_if(|packet| packet.timestamp() < decided))
-            {
+            while let Some(packet) = self.pop_before(input, decided) {
                 if self.decisions.allows(packet.timestamp()) {
                     ctx.send(input, packet);
                 } else {
@@ -256,6 +252,12 @@ impl FlowLimiter {
             }
             raise_or_close(input, self.next_of(input, ctx), ctx);
         }
+    }
+
+    fn pop_before(&mut self, input: usize, limit: Timestamp) -> Option<Packet> {
+        let queue = self.queues.get_mut(input)?;
+        let early = queue.front()?.timestamp() < limit;
+        early.then(|| queue.pop_front()).flatten()
     }
 
     /// The earliest time that an input still has to bring or to give away.

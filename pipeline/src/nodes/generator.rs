@@ -132,7 +132,7 @@ fn gradient(options: &Options) -> Result<Frame, NodeError> {
             match options.format {
                 PixelFormat::Gray | PixelFormat::Nv12 => data.push(across(x)),
                 PixelFormat::Rgb => {
-                    data.extend([across(x), down(y), ((x + y) * 255 / (width + height)) as u8])
+                    data.extend([across(x), down(y), ((x + y) * 255 / (width + height)) as u8]);
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod canvas;
 mod font;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -141,9 +142,9 @@ impl Overlay {
         let options = self.options.clone();
         let draw = |frame: &mut Frame| {
             let mut canvas = Canvas::new(frame);
-            boxes
-                .iter()
-                .for_each(|detection| draw_detection(&mut canvas, detection, &options));
+            for detection in boxes {
+                draw_detection(&mut canvas, detection, &options);
+            }
             draw_counts(&mut canvas, counts, &options);
         };
         let shared = match packet.into_value::<Frame>()? {
@@ -173,9 +174,10 @@ fn draw_detection(canvas: &mut Canvas<'_>, detection: &Detection, options: &Opti
     if options.labels {
         let mut text = detection.label.clone().unwrap_or_default();
         if let Some(track) = detection.track {
-            text.push_str(&format!(" #{track}"));
+            // Writing to a string can't fail.
+            let _ = write!(text, " #{track}");
         }
-        text.push_str(&format!(" {:.0}%", detection.score * 100.0));
+        let _ = write!(text, " {:.0}%", detection.score * 100.0);
         let height = (font::HEIGHT * options.text_scale) as f32;
         // Above the box, or inside where there is no room above.
         let above = detection.rect.y - height - 2.0;

@@ -301,7 +301,7 @@ impl PacketResampler {
                 ctx.set_header(self.out, Payload::new(self.header));
             }
             (OutputHeader::PassHeader | OutputHeader::UpdateVideoHeader, _) => {
-                ctx.set_header(self.out, header)
+                ctx.set_header(self.out, header);
             }
         }
     }

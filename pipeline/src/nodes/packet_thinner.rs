@@ -154,7 +154,7 @@ impl Node for PacketThinner {
 
     fn close(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
         if let Some(saved) = self.saved.take() {
-            self.emit(saved, ctx);
+            self.emit(&saved, ctx);
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl PacketThinner {
             }
             before => {
                 if let Some(saved) = before {
-                    self.emit(saved, ctx);
+                    self.emit(&saved, ctx);
                 }
                 ctx.raise_bound(0, bound);
                 self.saved = Some(packet);
@@ -195,7 +195,7 @@ impl PacketThinner {
         }
     }
 
-    fn emit(&self, packet: Packet, ctx: &mut Context<'_>) {
+    fn emit(&self, packet: &Packet, ctx: &mut Context<'_>) {
         let at = packet.timestamp();
         let at = if self.options.sync_output_timestamps {
             self.middle(at)

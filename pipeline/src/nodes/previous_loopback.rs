@@ -110,12 +110,11 @@ impl PreviousLoopback {
             self.waiting.pop_front();
             let found = awaited.result == result.timestamp();
             let packet = if found { self.results.pop_front() } else { None };
-            match packet.filter(|packet| !packet.is_empty()) {
-                Some(packet) => ctx.send(0, packet.at(awaited.main)),
-                None => {
-                    let next = awaited.main.shifted(1);
-                    ctx.raise_bound(0, next.unwrap_or(awaited.main.next_allowed_in_stream()));
-                }
+            if let Some(packet) = packet.filter(|packet| !packet.is_empty()) {
+                ctx.send(0, packet.at(awaited.main));
+            } else {
+                let next = awaited.main.shifted(1);
+                ctx.raise_bound(0, next.unwrap_or(awaited.main.next_allowed_in_stream()));
             }
             if awaited.main == Timestamp::MAX {
                 // The last time there can be.

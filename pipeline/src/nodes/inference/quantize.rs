@@ -14,7 +14,7 @@ pub(super) struct Quantization {
 }
 
 impl Quantization {
-    pub(super) fn makes_sense(&self) -> bool {
+    pub(super) fn makes_sense(self) -> bool {
         self.scale > 0.0 && self.scale.is_finite()
     }
 }

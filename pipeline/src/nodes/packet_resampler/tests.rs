@@ -14,7 +14,8 @@ fn graph(options: &str) -> String {
 }
 
 fn feed(times: &[i64]) -> String {
-    times.iter().map(|time| format!("a@{time}={time} ")).collect()
+    let entries: Vec<String> = times.iter().map(|time| format!("a@{time}={time}")).collect();
+    entries.join(" ")
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::nodes::tracker::kalman::Motion;
 #[derive(Debug)]
 pub(super) struct Tracks {
     options: Options,
-    tracks: Vec<Track>,
+    followed: Vec<Track>,
     next: u64,
     /// Seconds, of the last frame.
     now: Option<f64>,
@@ -28,7 +28,7 @@ impl Tracks {
     pub(super) fn new(options: Options) -> Self {
         Self {
             options,
-            tracks: Vec::new(),
+            followed: Vec::new(),
             next: 1,
             now: None,
         }
@@ -40,7 +40,7 @@ impl Tracks {
             .now
             .replace(seconds)
             .map_or(0.0, |before| (seconds - before).max(0.0));
-        for track in &mut self.tracks {
+        for track in &mut self.followed {
             track.motion.advance(passed);
         }
         let options = self.options.clone();
@@ -51,7 +51,7 @@ impl Tracks {
             .iter()
             .filter(usable)
             .partition(|detection| detection.score >= options.high_score);
-        let all: Vec<usize> = (0..self.tracks.len()).collect();
+        let all: Vec<usize> = (0..self.followed.len()).collect();
         let mut found = Vec::new();
         let (left, new) = self.pair(&all, &sure, options.min_overlap, seconds, &mut found);
         // What is hidden in part is found unsurely: good enough for a track that is known, not to begin one.
@@ -61,7 +61,7 @@ impl Tracks {
         }
         let keep = options.keep_for_ms / 1e3;
         // A track that was never confirmed gets no second chance.
-        self.tracks.retain(|track| {
+        self.followed.retain(|track| {
             track.seen >= seconds
                 || (track.times_seen >= options.confirm_after && seconds - track.seen <= keep)
         });
@@ -78,7 +78,7 @@ impl Tracks {
         found: &mut Vec<Detection>,
     ) -> (Vec<usize>, Vec<&'a Detection>) {
         let cost = |track: &usize, detection: &&Detection| {
-            self.tracks.get(*track).map_or(NEVER, |track| {
+            self.followed.get(*track).map_or(NEVER, |track| {
                 let overlap = track.motion.rect().overlap(&detection.rect);
                 let same = track.class == detection.class || !self.options.per_class;
                 if same && overlap >= min_overlap.max(f32::MIN_POSITIVE) {
@@ -102,7 +102,7 @@ impl Tracks {
         for ((number, row), column) in tracks.iter().zip(&costs).zip(assign(&costs)) {
             let column = column.filter(|column| row.get(*column).is_some_and(|cost| *cost < NEVER));
             let detection = column.and_then(|column| detections.get(column));
-            let (Some(detection), Some(track)) = (detection, self.tracks.get_mut(*number)) else {
+            let (Some(detection), Some(track)) = (detection, self.followed.get_mut(*number)) else {
                 left.push(*number);
                 continue;
             };
@@ -132,7 +132,7 @@ impl Tracks {
         if track.times_seen >= self.options.confirm_after {
             found.push(numbered(detection, track.number));
         }
-        self.tracks.push(track);
+        self.followed.push(track);
     }
 }
 
