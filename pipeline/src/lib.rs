@@ -4,12 +4,16 @@
 //! go) is passed in when a graph starts.
 
 pub mod backend;
+pub mod buffers;
 pub mod clock;
 pub mod contract;
+pub mod detection;
 pub mod draw;
 pub mod frame;
+pub mod given;
 pub mod label;
 pub mod load;
+pub mod mapping;
 mod nearest;
 pub mod node;
 pub mod nodes;
@@ -30,6 +34,7 @@ pub mod tensor;
 mod testing;
 pub mod timestamp;
 pub mod validate;
+pub mod video_header;
 
 pub use load::load_graph;
 pub use registry::Registry;

@@ -18,6 +18,7 @@ pub use error::{GraphError, Problem, Side};
 pub use plan::{RequiredSidePacket, ValidatedGraph};
 
 use crate::contract::Contract;
+use crate::given::GivenPorts;
 use crate::nearest::{listed, suggestion};
 use crate::node::NodeType;
 use crate::registry::Registry;
@@ -222,11 +223,24 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
             None
         }
         Some(kind) => match kind.contract(&spec.options) {
-            Ok(contract) => {
+            Ok(mut contract) => {
                 if readable {
+                    let fitted = kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec));
+                    let misfit = match fitted {
+                        Some(Ok(fitted)) => {
+                            contract = fitted;
+                            Vec::new()
+                        }
+                        Some(Err(error)) => vec![Problem::Text(error.to_string())],
+                        None => Vec::new(),
+                    };
                     problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
                     problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
-                    problems.extend(check_pairs(&contract, &inputs, &outputs));
+                    // The calculator's own words say more than that a pair is missing.
+                    if misfit.is_empty() {
+                        problems.extend(check_pairs(&contract, &inputs, &outputs));
+                    }
+                    problems.extend(misfit);
                 }
                 problems.extend(check(
                     kind.name,
@@ -279,6 +293,32 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
             .map(|problem| GraphError::node(&draft.name, problem)),
     );
     draft
+}
+
+fn given_ports(inputs: &[Entry], outputs: &[Entry], spec: &NodeSpec) -> GivenPorts {
+    let ports = |entries: &[Entry]| {
+        entries
+            .iter()
+            .map(|entry| (entry.tag.clone(), entry.index))
+            .collect()
+    };
+    let side = |given: &BTreeMap<String, String>| {
+        given
+            .keys()
+            .map(|port| match port.split_once(':') {
+                Some((tag, index)) => (tag.to_owned(), index.parse().unwrap_or(0)),
+                None => port
+                    .parse()
+                    .map_or((port.clone(), 0), |index| (String::new(), index)),
+            })
+            .collect()
+    };
+    GivenPorts {
+        inputs: ports(inputs),
+        outputs: ports(outputs),
+        side_inputs: side(&spec.side_packets),
+        side_outputs: side(&spec.output_side_packets),
+    }
 }
 
 fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {

@@ -236,6 +236,12 @@ impl Context<'_> {
             .map(|(_, _, packet)| packet)
     }
 
+    /// The ports of the side packets that the node was given.
+    pub fn side_ports(&self) -> Vec<(&'static str, usize)> {
+        let side = self.ports.side.get().into_iter().flatten();
+        side.map(|(tag, index, _)| (*tag, *index)).collect()
+    }
+
     /// Gives a side packet out, once a run; whoever takes it opens after that.
     pub fn send_side(&mut self, port: &str, index: usize, packet: SidePacket) -> Result<(), NodeError> {
         let mut outputs = self.ports.side_outputs.iter().enumerate();

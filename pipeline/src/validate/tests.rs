@@ -27,7 +27,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "- {name: d, calculator: Zebra, inputs: [frames]}",
-        "node d: calculator Zebra is unknown; known are Busy, Classify, Count",
+        "node d: calculator Zebra is unknown; known are BeginLoop, Busy, ",
     ),
     (
         "- {name: 9d, calculator: Discard, inputs: [frames]}",
@@ -55,7 +55,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "- {name: d, calculator: PassThrough, inputs: [frames], outputs: [a, b]}",
-        "node d: output 1 has no input of the same number to carry",
+        "node d: input and output streams must have the same tags and indexes",
     ),
     (
         "- {name: d, calculator: Classify, inputs: [frames], outputs: [a]}",
@@ -64,7 +64,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "- {name: p, calculator: PassThrough, inputs: [frames], outputs: [b]}\n\
              - {name: d, calculator: MqttSink, inputs: [b], options: {stream: x}}",
-        "node d: input 0 takes Labels or Value or i64 or f64 or bool or String, but stream b carries Frame",
+        "node d: input 0 takes Labels or Detections or ",
     ),
     (
         "- {name: d, calculator: Discard}",
