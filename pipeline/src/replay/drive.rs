@@ -79,7 +79,7 @@ pub fn run(
         }
         replay.step(*line, step)?;
     }
-    resume(&replay.running);
+    replay.running.resume();
     replay.running.close_all_inputs();
     replay.time.release();
     let status = Status::of(&replay.running.wait());
@@ -123,11 +123,11 @@ impl Replay {
                 Ok(())
             }
             FeedLine::Pause => {
-                pause(&self.running);
+                self.running.pause();
                 Ok(())
             }
             FeedLine::Resume => {
-                resume(&self.running);
+                self.running.resume();
                 Ok(())
             }
             FeedLine::Cancel => {
@@ -235,13 +235,4 @@ impl Time {
             clock.allow(i64::MAX);
         }
     }
-}
-
-// The engine has no pause yet; these two are the places for it.
-fn pause(running: &RunningGraph) {
-    let _ = running.status() == RunStatus::Running;
-}
-
-fn resume(running: &RunningGraph) {
-    let _ = running.status() == RunStatus::Running;
 }

@@ -55,26 +55,6 @@ impl RunError {
     }
 }
 
-impl RunError {
-    /// The kind of error, in the reference's terms.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Node { .. } => "unknown",
-            Self::Cancelled => "cancelled",
-            Self::Broken => "internal",
-            Self::Stalled { .. } => "unavailable",
-        }
-    }
-
-    /// The node at which it happened.
-    pub fn node(&self) -> Option<&str> {
-        match self {
-            Self::Node { node, .. } | Self::Stalled { node, .. } => Some(node),
-            Self::Cancelled | Self::Broken => None,
-        }
-    }
-}
-
 /// Why a graph didn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
