@@ -101,6 +101,16 @@ pub struct DrawArgs {
     pub graph: GraphArgs,
 }
 
+/// Whose time it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// Starts at 0 and moves by the feed's `advance` lines only; after its last line, from timer to timer.
+    #[default]
+    Virtual,
+    /// The machine's.
+    Real,
+}
+
 /// How a graph is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormArg {
@@ -140,6 +150,19 @@ pub struct RunArgs {
     /// Count the sinks' results instead of printing them.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Feed the graph with the lines of this file, then close its inputs and wait for the end; `-` reads standard
+    /// input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "report"])]
+    pub feed: Option<PathBuf>,
+    /// Where to write what the graph's output streams gave, as lines of JSON; to standard output when not given.
+    #[arg(long, value_name = "FILE", requires = "feed")]
+    pub record: Option<PathBuf>,
+    /// Whose time a fed graph lives in.
+    #[arg(long, value_enum, default_value_t, requires = "feed")]
+    pub clock: ClockArg,
+    /// Record the bounds and the ends of streams too.
+    #[arg(long, requires = "feed")]
+    pub bounds: bool,
 }
 
 #[derive(Debug, Clone, Args)]

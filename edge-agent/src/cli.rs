@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod graph;
+mod replay;
 mod run;
 mod table;
 

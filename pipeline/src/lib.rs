@@ -22,6 +22,7 @@ pub mod packet;
 pub mod pbtxt;
 pub mod reference;
 pub mod registry;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod sink;

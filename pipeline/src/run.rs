@@ -36,6 +36,7 @@ use crate::run::engine::Engine;
 pub use crate::run::error::{FeedError, RunError, StartError};
 use crate::run::pool::{Classes, Pool};
 use crate::sink::{NoSink, SinkPort};
+use crate::stats::DropReason;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::{PlannedNode, ValidatedGraph};
@@ -89,6 +90,9 @@ impl Default for Inputs {
 /// Sees a graph's output streams. Called on the worker that sends: must not block.
 pub trait Observer: Send + Sync {
     fn seen(&self, stream: &str, what: Observed<'_>);
+
+    /// A packet of this time was dropped at a node.
+    fn dropped(&self, _node: &str, _reason: DropReason, _timestamp: Timestamp) {}
 }
 
 /// What came on an output stream.

@@ -30,13 +30,14 @@ pub(super) fn load(args: &GraphArgs) -> Result<Result<LoadedGraph, Vec<GraphErro
     Ok(Ok(graph))
 }
 
-fn read(path: &Path) -> Result<String> {
+/// The text of a file, or of standard input for `-`.
+pub(super) fn read(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
-            .context("read the graph from standard input")?;
+            .context("read standard input")?;
         return Ok(text);
     }
-    std::fs::read_to_string(path).with_context(|| format!("read the graph {}", path.display()))
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }

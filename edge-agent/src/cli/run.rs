@@ -23,6 +23,7 @@ use pipeline::{Inputs, Registry, RunningGraph};
 use serde_json::{Value, json};
 
 use super::file::load;
+use super::replay::replay;
 use super::table::{line, table};
 use crate::args::RunArgs;
 use crate::io::inference::LazyRuntime;
@@ -44,6 +45,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(feed) = &args.feed {
+        return replay(args, feed, &graph);
+    }
     let live = io::stderr().is_terminal();
     // Results and a table that redraws would tear each other apart on one screen.
     let print = !(args.quiet || live && io::stdout().is_terminal());
@@ -85,7 +89,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     }
 }
 
-fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
+pub(super) fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
     let threads = args.threads.unwrap_or_else(machine::default_threads).max(1);
     let mut models = BTreeMap::new();
     for (name, path) in &args.models {

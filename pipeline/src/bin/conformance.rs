@@ -1,0 +1,111 @@
+//! Runs every conformance case below a folder and says what differs from the reference.
+//!
+//! `conformance DIR [--threads 1,2,4] [--limit SECONDS]`
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use pipeline::Registry;
+use pipeline::replay::case::Case;
+
+const USAGE: &str = "conformance DIR [--threads 1,2,4] [--limit SECONDS]";
+
+struct Arguments {
+    folder: PathBuf,
+    threads: Vec<usize>,
+    /// A case that takes longer hangs.
+    limit: Duration,
+}
+
+fn main() -> ExitCode {
+    match arguments().and_then(|arguments| conformance(&arguments).map_err(|error| error.to_string())) {
+        Ok(code) => code,
+        Err(problem) => {
+            drop(writeln!(io::stderr(), "error: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn arguments() -> Result<Arguments, String> {
+    let mut arguments = Arguments {
+        folder: PathBuf::new(),
+        threads: vec![1, 2, 4],
+        limit: Duration::from_secs(30),
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            "--threads" => {
+                let threads = given.next().unwrap_or_default();
+                let threads: Result<Vec<usize>, _> = threads.split(',').map(str::parse).collect();
+                arguments.threads = threads
+                    .ok()
+                    .filter(|threads| threads.iter().all(|count| (1..=64).contains(count)))
+                    .ok_or("--threads takes numbers from 1 to 64, for instance 1,2,4")?;
+            }
+            "--limit" => {
+                let seconds = given.next().and_then(|seconds| seconds.parse().ok());
+                arguments.limit = Duration::from_secs(seconds.ok_or("--limit takes seconds")?);
+            }
+            folder if arguments.folder.as_os_str().is_empty() && !folder.starts_with('-') => {
+                arguments.folder = PathBuf::from(folder);
+            }
+            other => return Err(format!("{other} isn't known; use {USAGE}")),
+        }
+    }
+    if arguments.folder.as_os_str().is_empty() {
+        return Err(format!("use {USAGE}"));
+    }
+    Ok(arguments)
+}
+
+fn conformance(arguments: &Arguments) -> io::Result<ExitCode> {
+    let cases = Case::find(&arguments.folder)?;
+    let mut out = io::stdout().lock();
+    let (mut runs, mut differing) = (0, 0);
+    for case in &cases {
+        let threads: &[usize] = if case.runs() { &arguments.threads } else { &[1] };
+        for threads in threads {
+            runs += 1;
+            if let Some(what) = judge(case, *threads, arguments.limit)? {
+                differing += 1;
+                let path = case.path().display();
+                if case.runs() {
+                    writeln!(out, "{path} ({threads} threads): {what}")?;
+                } else {
+                    writeln!(out, "{path}: {what}")?;
+                }
+            }
+        }
+    }
+    writeln!(
+        out,
+        "{} cases, {runs} judgements, {differing} differ",
+        cases.len()
+    )?;
+    Ok(if differing == 0 && !cases.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// On a thread of its own, which is left behind when it hangs.
+fn judge(case: &Case, threads: usize, limit: Duration) -> io::Result<Option<String>> {
+    let (tell, told) = mpsc::channel();
+    let own = case.clone();
+    thread::Builder::new().spawn(move || {
+        let judged = own.differs(&Registry::standard(), threads);
+        drop(tell.send(judged.unwrap_or_else(|error| Some(error.to_string()))));
+    })?;
+    Ok(match told.recv_timeout(limit) {
+        Ok(judged) => judged,
+        Err(mpsc::RecvTimeoutError::Timeout) => Some(format!("hangs: no end after {} s", limit.as_secs())),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Some("panicked".to_owned()),
+    })
+}
