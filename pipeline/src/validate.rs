@@ -225,22 +225,16 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
         Some(kind) => match kind.contract(&spec.options) {
             Ok(mut contract) => {
                 if readable {
-                    let fitted = kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec));
-                    let misfit = match fitted {
-                        Some(Ok(fitted)) => {
-                            contract = fitted;
-                            Vec::new()
+                    match kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec)) {
+                        // The calculator's own words say more than that a port or a pair is missing.
+                        Some(Err(error)) => problems.push(Problem::Text(error.to_string())),
+                        fitted => {
+                            contract = fitted.and_then(Result::ok).unwrap_or(contract);
+                            problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
+                            problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
+                            problems.extend(check_pairs(&contract, &inputs, &outputs));
                         }
-                        Some(Err(error)) => vec![Problem::Text(error.to_string())],
-                        None => Vec::new(),
-                    };
-                    problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
-                    problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
-                    // The calculator's own words say more than that a pair is missing.
-                    if misfit.is_empty() {
-                        problems.extend(check_pairs(&contract, &inputs, &outputs));
                     }
-                    problems.extend(misfit);
                 }
                 problems.extend(check(
                     kind.name,

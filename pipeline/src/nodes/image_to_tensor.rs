@@ -80,14 +80,17 @@ impl Node for ImageToTensor {
             Packet::from_payload(Payload::shared(tensor), packet.timestamp()),
         );
         if let Some(output) = self.mapping {
-            ctx.send(output, Packet::new(mapping, packet.timestamp()));
+            ctx.send(
+                output,
+                Packet::from_payload(Payload::shared(mapping), packet.timestamp()),
+            );
         }
         Ok(Flow::Continue)
     }
 }
 
 impl ImageToTensor {
-    fn convert(&mut self, frame: &Frame) -> Result<(Arc<Tensor>, Mapping), NodeError> {
+    fn convert(&mut self, frame: &Frame) -> Result<(Arc<Tensor>, Arc<Mapping>), NodeError> {
         let converter = match &mut self.converter {
             Some(converter) if converter.suits(frame) => converter,
             converter => {

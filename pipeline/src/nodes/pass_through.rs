@@ -106,3 +106,38 @@ pub(crate) fn pass_headers(ctx: &mut Context<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::nodes::testing::{play, problem};
+
+    const TAGGED: &str = "inputStreams: [a, b, c]\noutputStreams: [x, y, z]\nnodes:\n- {calculator: PassThrough, inputs: \
+                          ['V:1:b', 'V:a', c], outputs: [z, 'V:0:x', 'V:1:y']}\n";
+
+    #[test]
+    fn by_tag_and_index() {
+        assert_eq!(
+            play(TAGGED, "a@1=1 b@1=2 c@1=3"),
+            "x: 1=1 |\ny: 1=2 |\nz: 1=3 |\n"
+        );
+    }
+
+    #[test]
+    fn tags_and_indexes_must_match() {
+        let must = "input and output streams must have the same tags and indexes";
+        for (from, to) in [("'V:1:y'", "'W:y'"), (", 'V:1:y'", ""), ("[z,", "[z, w,")] {
+            assert!(problem(&TAGGED.replace(from, to)).contains(must), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn side_packets_too() {
+        let graph = "inputStreams: [a]\noutputStreams: [out]\nnodes:\n- {calculator: PassThrough, sidePackets: {A: given}, \
+                     outputSidePackets: {A: passed}}\n- {calculator: Gate, inputs: [a], outputs: [out], sidePackets: \
+                     {ALLOW: passed}}\n";
+        assert_eq!(play(graph, "side:given=true a@1=1"), "out: 1=1 |\n");
+        assert!(
+            problem(&graph.replace("{A: passed}", "{B: passed}")).contains("side packets must have the same")
+        );
+    }
+}

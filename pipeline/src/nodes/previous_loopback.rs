@@ -123,3 +123,27 @@ impl PreviousLoopback {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::nodes::testing::play;
+
+    /// What the loop makes of a main packet: itself, if the gate lets it through.
+    const GRAPH: &str = "inputStreams: [a, allow]\noutputStreams: [before, made]\nnodes:\n\
+                         - {calculator: PreviousLoopback, inputs: ['MAIN:a', 'LOOP:made'], outputs: \
+                         ['PREV_LOOP:before'], backEdges: [LOOP]}\n\
+                         - {calculator: PassThrough, inputs: [a, before], outputs: [again, unused]}\n\
+                         - {calculator: Gate, inputs: [again, 'ALLOW:allow'], outputs: [made]}\n";
+
+    #[test]
+    fn the_result_before_at_the_time_of_the_next() {
+        let feed = "a@1=1 allow@1=true a@4=4 allow@4=true a@6=6 allow@6=true";
+        assert_eq!(play(GRAPH, feed), "before: 4=1 6=4 |\nmade: 1=1 4=4 6=6 |\n");
+    }
+
+    #[test]
+    fn no_result_is_told_and_nobody_waits() {
+        let feed = "a@1=1 allow@1=true a@4=4 allow@4=false a@6=6 allow@6=true a@8 a@9=9 allow@9=true";
+        assert_eq!(play(GRAPH, feed), "before: 4=1 9=6 |\nmade: 1=1 6=6 9=9 |\n");
+    }
+}

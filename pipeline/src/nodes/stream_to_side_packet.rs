@@ -39,3 +39,23 @@ impl Node for StreamToSidePacket {
         Ok(Flow::Continue)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::nodes::testing::play;
+
+    const GRAPH: &str = "inputStreams: [s, a]\noutputStreams: [out]\nnodes:\n- {calculator: StreamToSidePacket, inputs: \
+                         [s], outputSidePackets: {'0': pass}}\n- {calculator: Gate, inputs: [a], outputs: [out], \
+                         sidePackets: {ALLOW: pass}}\n";
+
+    #[test]
+    fn whoever_takes_it_waits_for_it() {
+        assert_eq!(play(GRAPH, "a@1=1 s@7=true a@2=2"), "out: 1=1 2=2 |\n");
+        assert_eq!(play(GRAPH, "a@1=1 s@7=false a@2=2"), "out: |\n");
+    }
+
+    #[test]
+    fn once_only() {
+        assert!(play(GRAPH, "s@1=true s@2=true").starts_with("error: "));
+    }
+}

@@ -1,5 +1,7 @@
 //! The pass over the pixels: two rows of the frame at a time, so that nothing of the frame is copied as a whole.
 
+use std::sync::Arc;
+
 use crate::frame::{Frame, PixelFormat};
 use crate::mapping::Mapping;
 use crate::nodes::image_to_tensor::fit::{Placement, Tap};
@@ -11,6 +13,8 @@ use crate::nodes::image_to_tensor::rows;
 pub(super) struct Converter {
     frame: (usize, usize, PixelFormat),
     placement: Placement,
+    /// Made once, as it is sent with every frame.
+    mapping: Arc<Mapping>,
     channels: Channels,
     layout: Layout,
     columns: Vec<Tap>,
@@ -49,6 +53,7 @@ impl Converter {
             border: f32::from(options.border),
             near: [(usize::MAX, row.clone()), (usize::MAX, row.clone())],
             mixed: row,
+            mapping: Arc::new(placement.mapping()),
             placement,
         }
     }
@@ -65,8 +70,8 @@ impl Converter {
         }
     }
 
-    pub(super) fn mapping(&self) -> Mapping {
-        self.placement.mapping()
+    pub(super) fn mapping(&self) -> Arc<Mapping> {
+        Arc::clone(&self.mapping)
     }
 
     pub(super) fn run<T: Number>(&mut self, frame: &Frame, tensor: &mut [T]) {

@@ -3,7 +3,7 @@ use super::*;
 use crate::detection::Point;
 use crate::frame::PixelFormat;
 
-fn tensor(options: Options, frame: &Frame) -> (Arc<Tensor>, Mapping) {
+fn tensor(options: Options, frame: &Frame) -> (Arc<Tensor>, Arc<Mapping>) {
     ImageToTensor::check(&options).unwrap();
     ImageToTensor::new(options).convert(frame).unwrap()
 }
