@@ -349,8 +349,13 @@ impl RunningGraph {
         self.feed_bound(stream, Timestamp::DONE)
     }
 
+    /// Closes them one after the other, by name.
     pub fn close_all_inputs(&self) {
-        for index in 0..self.engine.feeds.len() {
+        let inputs = self.engine.plan.inputs.iter().enumerate();
+        let mut by_name: Vec<(&str, usize)> =
+            inputs.map(|(index, input)| (input.stream.as_str(), index)).collect();
+        by_name.sort_unstable();
+        for (_, index) in by_name {
             self.engine.feed(index, None, Timestamp::DONE);
         }
     }

@@ -80,6 +80,8 @@ pub fn run(
         replay.step(*line, step)?;
     }
     replay.running.resume();
+    // What was fed is dealt with before the inputs end: a record doesn't depend on the speed of the machine.
+    replay.running.wait_idle();
     replay.running.close_all_inputs();
     replay.time.release();
     let status = Status::of(&replay.running.wait());

@@ -145,9 +145,10 @@ impl Engine {
         if shard.has_news() {
             self.deliver(&mut shard, &input.outlet, &mut woken);
         }
+        // Before the stream can be seen as closed: whoever looks for the end of the run must find them.
+        self.services.pool.publish_all(woken);
         drop(shard);
         feed.open_door();
-        self.services.pool.publish_all(woken);
     }
 
     pub(crate) fn is_throttled(&self, index: usize) -> bool {

@@ -60,6 +60,10 @@ impl Engine {
         if fed || !lock(&self.layers).is_empty() || self.open_nodes.load(Ordering::SeqCst) == 0 {
             return;
         }
+        // Somebody may have fed the graph, and closed it, since this worker saw that nothing could run.
+        if !self.services.pool.others_rest() {
+            return;
+        }
         match self.unopened() {
             Some(error) => self.fail(error),
             None => self.services.pool.halt(),

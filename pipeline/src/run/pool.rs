@@ -209,6 +209,13 @@ impl Pool {
         self.reserve.notify_all();
     }
 
+    /// Whether nothing can run but the calling worker.
+    pub(crate) fn others_rest(&self) -> bool {
+        let state = lock(&self.state);
+        let asleep = state.asleep + 1 == state.workers && !state.reserve_busy;
+        asleep && self.lanes.iter().all(|lane| lane.ready.is_empty())
+    }
+
     /// Asks to be told, by `Work::Idle` of the returned number or a higher one, when nothing can run.
     pub(crate) fn ask_idle(&self) -> u64 {
         let mut state = lock(&self.state);

@@ -291,6 +291,7 @@ impl Inbox {
             .iter_mut()
             .map(|stream| stream.erase_before(limit))
             .sum();
+        self.policy.forget_offer();
         self.dropped[reason as usize] += dropped;
         dropped
     }

@@ -100,6 +100,13 @@ impl Policy {
         }
     }
 
+    /// What was offered may have been dropped.
+    pub(crate) fn forget_offer(&mut self) {
+        if let Self::Immediate(immediate) = self {
+            immediate.forget_offer();
+        }
+    }
+
     /// Serves the inputs in turn, where several offer something at once.
     pub(crate) fn fair(mut self) -> Self {
         if let Self::Immediate(immediate) = &mut self {
