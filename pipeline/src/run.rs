@@ -352,8 +352,9 @@ impl RunningGraph {
     /// Closes them one after the other, by name.
     pub fn close_all_inputs(&self) {
         let inputs = self.engine.plan.inputs.iter().enumerate();
-        let mut by_name: Vec<(&str, usize)> =
-            inputs.map(|(index, input)| (input.stream.as_str(), index)).collect();
+        let mut by_name: Vec<(&str, usize)> = inputs
+            .map(|(index, input)| (input.stream.as_str(), index))
+            .collect();
         by_name.sort_unstable();
         for (_, index) in by_name {
             self.engine.feed(index, None, Timestamp::DONE);

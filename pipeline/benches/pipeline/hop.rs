@@ -7,7 +7,9 @@ use pipeline::{Inputs, Registry, load_graph, validate};
 const RUNS: usize = 7;
 
 pub fn print() {
-    println!("hop: nanoseconds a packet and stage, slope between chains of two lengths, median of {RUNS} runs");
+    println!(
+        "hop: nanoseconds a packet and stage, slope between chains of two lengths, median of {RUNS} runs"
+    );
     for (what, threads, limit) in [
         ("1 thread", 1, 100),
         ("2 threads", 2, 100),
@@ -33,7 +35,11 @@ fn chain(stages: usize, threads: usize, limit: u32, count: u64) -> f64 {
          [s0]}}\n"
     );
     for stage in 0..stages {
-        let limited = if stage == 0 && limit == 1 { ", inFlight: 1, queueSize: 1" } else { "" };
+        let limited = if stage == 0 && limit == 1 {
+            ", inFlight: 1, queueSize: 1"
+        } else {
+            ""
+        };
         text += &format!(
             "- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{}]{limited}}}\n",
             stage + 1

@@ -36,6 +36,8 @@ pub(crate) struct Body {
     pub(crate) life: Life,
     /// The offset in force: the contract's, or what Open set.
     pub(crate) offset: Option<i64>,
+    /// What the last call sent went to another node.
+    pub(crate) delivered: bool,
     /// Calls that failed one after the other.
     pub(crate) failures: u32,
     /// After a failure: when the node may run again.
@@ -95,6 +97,7 @@ impl Cell {
                 planned: None,
                 life: Life::New,
                 offset: planned.contract.timestamp_offset,
+                delivered: false,
                 failures: 0,
                 not_before: None,
             }),

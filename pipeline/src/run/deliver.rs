@@ -41,6 +41,7 @@ impl Engine {
     pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, woken: &mut Woken) {
         for (shard, outlet) in body.io.shards.iter_mut().zip(&planned.outlets) {
             if shard.has_news() {
+                body.delivered |= !shard.packets.is_empty() && !outlet.readers.is_empty();
                 self.deliver(shard, outlet, woken);
             }
         }

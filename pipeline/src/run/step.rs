@@ -306,7 +306,10 @@ impl Engine {
             Phase::Timed(at) => self.services.pool.wake_node_at(index, at),
             _ => {}
         }
-        self.fewer_under_way(index, woken);
+        // A frame that goes on to another node is still under way.
+        if !std::mem::take(&mut body.delivered) {
+            self.fewer_under_way(index, woken);
+        }
     }
 
     fn close(&self, running: &mut Running<'_>, woken: &mut Woken) {

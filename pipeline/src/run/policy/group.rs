@@ -23,6 +23,14 @@ impl Group {
     }
 
     pub(super) fn offer(&self, streams: &[Stream]) -> Offer {
+        // Most nodes have one input.
+        if let ([stream], false) = (streams, self.process_bounds) {
+            return match stream.head() {
+                Some(packet) => Offer::Set(packet.timestamp()),
+                None if stream.is_done() => Offer::Done,
+                None => Offer::Wait(stream.bound()),
+            };
+        }
         let mut head = Timestamp::DONE;
         let mut empty_bound = Timestamp::DONE;
         for member in &self.members {
