@@ -38,10 +38,10 @@ mod stream_to_side_packet;
 mod switch_choice;
 mod switch_demux;
 mod switch_mux;
-mod tracker;
-mod zone_counter;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tracker;
+mod zone_counter;
 
 use crate::node::NodeType;
 
