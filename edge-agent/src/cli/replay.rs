@@ -28,6 +28,7 @@ pub(super) fn replay(args: &RunArgs, feed: &Path, graph: &ValidatedGraph) -> Res
             ClockArg::Real => ReplayClock::Real,
         },
         bounds: args.bounds,
+        head_start: 0,
     };
     let record = run(graph, &lines, inputs, &settings).with_context(|| format!("feed {}", feed.display()))?;
     match &args.record {

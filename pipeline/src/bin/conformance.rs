@@ -1,6 +1,6 @@
 //! Runs every conformance case below a folder and says what differs from the reference.
 //!
-//! `conformance DIR [--threads 1,2,4] [--limit SECONDS]`
+//! `conformance DIR [--threads 1,2,4] [--limit SECONDS] [--head-start PACKETS]`
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -12,13 +12,19 @@ use std::time::Duration;
 use pipeline::Registry;
 use pipeline::replay::case::Case;
 
-const USAGE: &str = "conformance DIR [--threads 1,2,4] [--limit SECONDS]";
+const USAGE: &str = "conformance DIR [--threads 1,2,4] [--limit SECONDS] [--head-start PACKETS]";
+
+/// The reference opens its nodes on its threads while the first lines of a feed already come in: where a feed doesn't
+/// wait (`idle`), its nodes find several packets at once at first, and single ones from then on. Only nodes that look
+/// at packets as they come (the immediate policy) can tell the difference.
+const HEAD_START: usize = 14;
 
 struct Arguments {
     folder: PathBuf,
     threads: Vec<usize>,
     /// A case that takes longer hangs.
     limit: Duration,
+    head_start: usize,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +42,7 @@ fn arguments() -> Result<Arguments, String> {
         folder: PathBuf::new(),
         threads: vec![1, 2, 4],
         limit: Duration::from_secs(30),
+        head_start: HEAD_START,
     };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -51,6 +58,10 @@ fn arguments() -> Result<Arguments, String> {
             "--limit" => {
                 let seconds = given.next().and_then(|seconds| seconds.parse().ok());
                 arguments.limit = Duration::from_secs(seconds.ok_or("--limit takes seconds")?);
+            }
+            "--head-start" => {
+                let packets = given.next().and_then(|packets| packets.parse().ok());
+                arguments.head_start = packets.ok_or("--head-start takes a number of packets")?;
             }
             folder if arguments.folder.as_os_str().is_empty() && !folder.starts_with('-') => {
                 arguments.folder = PathBuf::from(folder);
@@ -72,7 +83,7 @@ fn conformance(arguments: &Arguments) -> io::Result<ExitCode> {
         let threads: &[usize] = if case.runs() { &arguments.threads } else { &[1] };
         for threads in threads {
             runs += 1;
-            if let Some(what) = judge(case, *threads, arguments.limit)? {
+            if let Some(what) = judge(case, *threads, arguments)? {
                 differing += 1;
                 let path = case.path().display();
                 if case.runs() {
@@ -96,11 +107,12 @@ fn conformance(arguments: &Arguments) -> io::Result<ExitCode> {
 }
 
 /// On a thread of its own, which is left behind when it hangs.
-fn judge(case: &Case, threads: usize, limit: Duration) -> io::Result<Option<String>> {
+fn judge(case: &Case, threads: usize, arguments: &Arguments) -> io::Result<Option<String>> {
+    let (limit, head_start) = (arguments.limit, arguments.head_start);
     let (tell, told) = mpsc::channel();
     let own = case.clone();
     thread::Builder::new().spawn(move || {
-        let judged = own.differs(&Registry::standard(), threads);
+        let judged = own.differs(&Registry::standard(), threads, head_start);
         drop(tell.send(judged.unwrap_or_else(|error| Some(error.to_string()))));
     })?;
     Ok(match told.recv_timeout(limit) {

@@ -1,14 +1,12 @@
 //! Conformance cases: a graph with a feed and the record that a run must give, or with a verdict on the graph.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{fs, io};
 
 use super::compare::compare;
 use super::drive::{Settings, run};
 use super::line::Feed;
 use super::record::{Record, RecordLine, Status};
-use crate::clock::RealClock;
 use crate::load::load_file;
 use crate::registry::Registry;
 use crate::run::Inputs;
@@ -70,10 +68,15 @@ impl Case {
         matches!(self, Self::Run { .. })
     }
 
-    /// What differs from the reference; none if nothing does.
-    pub fn differs(&self, registry: &Registry, threads: usize) -> Result<Option<String>, CaseError> {
+    /// What differs from the reference; none if nothing does. `head_start`: see `Settings`.
+    pub fn differs(
+        &self,
+        registry: &Registry,
+        threads: usize,
+        head_start: usize,
+    ) -> Result<Option<String>, CaseError> {
         match self {
-            Self::Run { graph, folder } => run_case(graph, folder, registry, threads),
+            Self::Run { graph, folder } => run_case(graph, folder, registry, threads, head_start),
             Self::Check { graph, verdict } => check_case(graph, verdict, registry),
         }
     }
@@ -93,6 +96,7 @@ fn run_case(
     folder: &Path,
     registry: &Registry,
     threads: usize,
+    head_start: usize,
 ) -> Result<Option<String>, CaseError> {
     let text = |path: &Path| read(path);
     let wrong = |path: PathBuf| move |problem: String| CaseError::Text { path, problem };
@@ -106,7 +110,6 @@ fn run_case(
         Ok(graph) => {
             let inputs = Inputs {
                 threads: Some(threads),
-                clock: Arc::new(RealClock::new()),
                 ..Inputs::default()
             };
             let bounds = expected
@@ -115,6 +118,7 @@ fn run_case(
                 .any(|line| matches!(line, RecordLine::Bound { .. } | RecordLine::Closed { .. }));
             let settings = Settings {
                 bounds,
+                head_start,
                 ..Settings::default()
             };
             let found = run(&graph, &feed, inputs, &settings).map_err(|error| error.to_string());

@@ -105,7 +105,10 @@ nodes: [{name: bad, calculator: Fault, inputs: [a], outputs: [x], options: {kind
     let lines =
         "{\"stream\":\"a\",\"t\":1,\"value\":5}\n{\"idle\":true}\n{\"stream\":\"a\",\"t\":2,\"value\":5}";
     for clock in [ReplayClock::Virtual, ReplayClock::Real] {
-        let settings = Settings { clock, bounds: false };
+        let settings = Settings {
+            clock,
+            ..Settings::default()
+        };
         assert_eq!(
             replayed(fault, lines, &settings),
             "{\"stream\":\"x\",\"t\":1,\"value\":5}\n{\"status\":\"error\",\"code\":\"unknown\",\"node\":\"bad\",\

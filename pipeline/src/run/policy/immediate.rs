@@ -106,9 +106,9 @@ impl Immediate {
         }
         match ready {
             Some((_, at)) => Offer::Set(at),
-            None if all_done => Offer::Done,
-            // A node that processes bounds hears once of every input that ended.
+            // A node that processes bounds hears once of every input that ended, the last ones too.
             None if became_done && self.process_bounds => Offer::Set(Timestamp::MAX),
+            None if all_done => Offer::Done,
             None => Offer::Wait(next),
         }
     }
