@@ -88,18 +88,21 @@ impl Converter {
         if whole {
             return;
         }
-        let border = |channel: usize| {
-            self.scaling
-                .get(channel)
-                .map_or(0.0, |(factor, add)| self.border * factor + add)
-        };
-        let plane = self.placement.width * self.placement.height;
-        for (index, value) in tensor.iter_mut().enumerate() {
-            let channel = match self.layout {
-                Layout::Nchw => index / plane.max(1),
-                Layout::Nhwc => index % self.channels.count(),
-            };
-            *value = T::of(border(channel));
+        let border = |(factor, add): &(f32, f32)| T::of(self.border * factor + add);
+        match self.layout {
+            Layout::Nchw => {
+                let plane = (self.placement.width * self.placement.height).max(1);
+                for (plane, scaling) in tensor.chunks_exact_mut(plane).zip(&self.scaling) {
+                    plane.fill(border(scaling));
+                }
+            }
+            Layout::Nhwc => {
+                for pixel in tensor.chunks_exact_mut(self.channels.count()) {
+                    for (value, scaling) in pixel.iter_mut().zip(&self.scaling) {
+                        *value = border(scaling);
+                    }
+                }
+            }
         }
     }
 

@@ -52,13 +52,18 @@ fn nv12(luma: &[u8], chroma: &[u8], channels: Channels, row: &mut [f32]) {
         return;
     }
     let [red, green, blue] = planes(row, width, channels);
-    let pairs = chroma.chunks_exact(2).flat_map(|pair| [pair, pair]);
-    for ((((luma, pair), red), green), blue) in luma.iter().zip(pairs).zip(red).zip(green).zip(blue) {
-        if let [cb, cr] = pair {
-            let (y, cb, cr) = (bright(luma), f32::from(*cb) - 128.0, f32::from(*cr) - 128.0);
-            *red = (y + 1.596_027 * cr).clamp(0.0, 255.0);
-            *green = (y - 0.391_762 * cb - 0.812_968 * cr).clamp(0.0, 255.0);
-            *blue = (y + 2.017_232 * cb).clamp(0.0, 255.0);
+    let colors = red
+        .chunks_exact_mut(2)
+        .zip(green.chunks_exact_mut(2))
+        .zip(blue.chunks_exact_mut(2));
+    // Two pixels share their colour differences.
+    for ((luma, pair), ((red, green), blue)) in luma.chunks_exact(2).zip(chroma.chunks_exact(2)).zip(colors) {
+        let [cb, cr] = pair else { continue };
+        let (cb, cr) = (f32::from(*cb) - 128.0, f32::from(*cr) - 128.0);
+        let add = [1.596_027 * cr, -0.391_762 * cb - 0.812_968 * cr, 2.017_232 * cb];
+        for (((luma, red), green), blue) in luma.iter().zip(red).zip(green).zip(blue) {
+            let [r, g, b] = add.map(|add| (bright(luma) + add).clamp(0.0, 255.0));
+            (*red, *green, *blue) = (r, g, b);
         }
     }
 }
