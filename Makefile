@@ -8,6 +8,7 @@ HAIZEN_CACHE ?= $(HOME)/.cache/haizen
 export HAIZEN_CACHE
 export LIBTORCH := $(HAIZEN_CACHE)/native/libtorch-2.13.0
 export ORT_DYLIB_PATH := $(HAIZEN_CACHE)/native/onnxruntime-1.32.0/libonnxruntime.so
+export HAIZEN_MODELS := $(HAIZEN_CACHE)/models
 export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
 
 help: ## List the targets
@@ -16,8 +17,9 @@ help: ## List the targets
 setup: ## Install the Debian packages that are missing (needs root); starts no service
 	@e2e/cluster/setup.sh
 
-native: ## Fetch libtorch and ONNX Runtime into the cache folder
+native: ## Fetch libtorch, ONNX Runtime and the test models into the cache folder
 	@images/fetch-native.sh
+	@images/fetch-models.sh
 
 cluster: ## Bring up a cluster: HAIZEN_KUBECONFIG, else k3s, else Kubernetes built here
 	@e2e/cluster/up.sh

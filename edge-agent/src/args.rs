@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::id::{DeviceClass, DeviceId, SiteId};
 
 /// Runs vision pipelines on a device: as a member of a fleet, or a graph by itself.
@@ -22,6 +22,9 @@ pub enum Command {
     Run(RunArgs),
     /// Check a graph and say everything that is wrong with it.
     Check(CheckArgs),
+    /// Convert or draw a graph.
+    #[command(subcommand)]
+    Graph(GraphCommand),
     /// Print the reference of all calculators.
     Nodes,
     /// Print the inference runtime of this machine as JSON.
@@ -75,10 +78,63 @@ pub struct AgentArgs {
     pub outbox_mib: u64,
 }
 
+#[derive(Debug, Clone, Subcommand)]
+pub enum GraphCommand {
+    /// Write a graph in the other form; nothing is lost either way.
+    Convert(ConvertArgs),
+    /// Draw a graph as SVG, with its subgraphs in their places.
+    Draw(DrawArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    pub graph: GraphArgs,
+    /// The form to write; the other one when not given.
+    #[arg(long, value_enum)]
+    pub to: Option<FormArg>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct DrawArgs {
+    #[command(flatten)]
+    pub graph: GraphArgs,
+}
+
+/// Whose time it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ClockArg {
+    /// Starts at 0 and moves by the feed's `advance` lines only; after its last line, from timer to timer.
+    #[default]
+    Virtual,
+    /// The machine's.
+    Real,
+}
+
+/// How a graph is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormArg {
+    Yaml,
+    /// Protobuf's text form, MediaPipe's own.
+    Pbtxt,
+}
+
+/// A graph in a file.
+#[derive(Debug, Clone, Args)]
+pub struct GraphArgs {
+    /// A graph (`nodes:`) or an EdgePipeline resource as YAML, or a MediaPipe graph as protobuf text; `-` reads standard
+    /// input.
+    #[arg(value_name = "GRAPH")]
+    pub file: PathBuf,
+    /// A file with a graph that nodes name as their calculator: by its `type`, or by the file's name without ending.
+    #[arg(long = "subgraph", value_name = "FILE")]
+    pub subgraphs: Vec<PathBuf>,
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
-    pub graph: PathBuf,
+    #[command(flatten)]
+    pub graph: GraphArgs,
     /// Stop after this long, for instance 10s; until Ctrl-C or the sources' end when not given.
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<units::Duration>,
@@ -94,12 +150,25 @@ pub struct RunArgs {
     /// Count the sinks' results instead of printing them.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Feed the graph with the lines of this file, then close its inputs and wait for the end; `-` reads standard
+    /// input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "report"])]
+    pub feed: Option<PathBuf>,
+    /// Where to write what the graph's output streams gave, as lines of JSON; to standard output when not given.
+    #[arg(long, value_name = "FILE", requires = "feed")]
+    pub record: Option<PathBuf>,
+    /// Whose time a fed graph lives in.
+    #[arg(long, value_enum, default_value_t, requires = "feed")]
+    pub clock: ClockArg,
+    /// Record the bounds and the ends of streams too.
+    #[arg(long, requires = "feed")]
+    pub bounds: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct CheckArgs {
-    /// A graph (`nodes:`) or an EdgePipeline resource, as YAML; `-` reads standard input.
-    pub graph: PathBuf,
+    #[command(flatten)]
+    pub graph: GraphArgs,
 }
 
 #[derive(Debug, Clone, Args)]

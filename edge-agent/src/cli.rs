@@ -1,6 +1,9 @@
 //! The commands. The only place that writes to the terminal.
 
 mod check;
+mod file;
+mod graph;
+mod replay;
 mod run;
 mod table;
 
@@ -22,6 +25,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Agent(args) => serve(*args),
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Graph(command) => graph::graph(&command),
         Command::Nodes => check::nodes(),
         Command::Runtime(args) => runtime(&args),
     };

@@ -2,6 +2,7 @@
 //!
 //! `backend/ort.rs` is the only file that names ONNX Runtime.
 
+pub mod any_size;
 #[cfg(feature = "ort")]
 pub mod ort;
 

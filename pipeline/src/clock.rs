@@ -72,32 +72,51 @@ impl Clock for RealClock {
 /// Time that passes only when told to: by hand, or by itself to the next thing that waits for it.
 pub struct VirtualClock {
     nanos: AtomicI64,
-    by_hand: bool,
+    /// How far it jumps by itself.
+    limit: AtomicI64,
     changed: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 impl VirtualClock {
     /// Jumps to the next timer whenever nothing can run.
     pub fn jumping(start_micros: i64) -> Self {
-        Self::new(start_micros, false)
+        Self::new(start_micros, i64::MAX)
     }
 
     /// Moves by `advance` only.
     pub fn by_hand(start_micros: i64) -> Self {
-        Self::new(start_micros, true)
+        Self::new(start_micros, i64::MIN)
+    }
+
+    /// Jumps from timer to timer up to this time from now on, whenever nothing can run.
+    pub fn allow(&self, limit_micros: i64) {
+        self.limit
+            .store(limit_micros.saturating_mul(1_000), Ordering::SeqCst);
+        self.tell();
+    }
+
+    /// Moves to this time, unless it has passed.
+    pub fn set(&self, micros: i64) {
+        self.nanos
+            .fetch_max(micros.saturating_mul(1_000), Ordering::SeqCst);
+        self.tell();
     }
 
     pub fn advance(&self, span: Duration) {
         self.nanos.fetch_add(span.as_nanos() as i64, Ordering::SeqCst);
+        self.tell();
+    }
+
+    fn tell(&self) {
         for changed in self.changed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             changed();
         }
     }
 
-    fn new(start_micros: i64, by_hand: bool) -> Self {
+    fn new(start_micros: i64, limit: i64) -> Self {
         Self {
             nanos: AtomicI64::new(start_micros * 1_000),
-            by_hand,
+            limit: AtomicI64::new(limit),
             changed: Mutex::default(),
         }
     }
@@ -116,8 +135,12 @@ impl Clock for VirtualClock {
         self.nanos.load(Ordering::SeqCst)
     }
 
-    fn wait_for(&self, _at: i64) -> Wait {
-        if self.by_hand { Wait::Told } else { Wait::Jump }
+    fn wait_for(&self, at: i64) -> Wait {
+        if at > self.limit.load(Ordering::SeqCst) {
+            Wait::Told
+        } else {
+            Wait::Jump
+        }
     }
 
     fn jump(&self, at: i64) {

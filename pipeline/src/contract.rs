@@ -1,6 +1,8 @@
 //! What a calculator expects: ports with types, side packets, input policy, timestamp offset.
 
 use crate::packet::TypeInfo;
+use crate::spec::InputPolicy;
+use crate::spec::policy::{NoSettings, SyncSet};
 
 /// The ports and rules of one calculator under given options.
 #[derive(Debug, Clone, Default)]
@@ -8,11 +10,17 @@ pub struct Contract {
     pub inputs: Vec<Port>,
     pub outputs: Vec<Port>,
     pub side_inputs: Vec<Port>,
-    pub policy: InputPolicy,
+    pub side_outputs: Vec<Port>,
+    /// None: the graph's.
+    pub policy: Option<InputPolicy>,
     /// Declares that an output's packet for input time t is at t + offset or later: bounds then pass on their own.
     pub timestamp_offset: Option<i64>,
     /// Process also runs for each settled time that brought no packet.
     pub process_timestamp_bounds: bool,
+    /// Keeps nothing from one call to the next, so that several calls may run at once (a node's `parallel`).
+    pub stateless: bool,
+    /// Services asked for, by type; what a program that runs the graph doesn't have is an error.
+    pub services: Vec<TypeInfo>,
 }
 
 impl Contract {
@@ -31,8 +39,41 @@ impl Contract {
         self
     }
 
+    pub fn side_output(mut self, port: Port) -> Self {
+        self.side_outputs.push(port);
+        self
+    }
+
     pub fn offset(mut self, micros: i64) -> Self {
         self.timestamp_offset = Some(micros);
+        self
+    }
+
+    pub fn policy(mut self, policy: InputPolicy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Each packet as soon as it is there.
+    pub fn immediate(self) -> Self {
+        self.policy(InputPolicy::Immediate(NoSettings {}))
+    }
+
+    /// Inputs in independent groups of ports, written `TAG`, `TAG:index` or `index`.
+    pub fn sync_sets(self, sets: &[&[&str]]) -> Self {
+        let sets = sets
+            .iter()
+            .map(|set| set.iter().map(|port| (*port).to_owned()).collect());
+        self.policy(InputPolicy::SyncSet(SyncSet { sets: sets.collect() }))
+    }
+
+    pub fn process_bounds(mut self) -> Self {
+        self.process_timestamp_bounds = true;
+        self
+    }
+
+    pub fn stateless(mut self) -> Self {
+        self.stateless = true;
         self
     }
 }
@@ -128,14 +169,4 @@ impl std::fmt::Display for PortType {
             Self::SameAs(tag) => write!(f, "as input {tag}"),
         }
     }
-}
-
-/// How the packets of a node's inputs become the sets it processes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum InputPolicy {
-    /// One set per time, in time order, once no input can bring more for it.
-    #[default]
-    Default,
-    /// Each packet as soon as it is there; times may repeat and go back between inputs.
-    Immediate,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::detection::{Counts, Detection, Detections};
 use crate::packet::{Payload, TypeInfo};
 
 /// One class with its probability.
@@ -26,6 +27,10 @@ pub struct Labels {
 pub fn json_types() -> Vec<TypeInfo> {
     vec![
         TypeInfo::of::<Labels>(),
+        TypeInfo::of::<Detections>(),
+        TypeInfo::of::<Detection>(),
+        TypeInfo::of::<Counts>(),
+        TypeInfo::of::<Vec<i64>>(),
         TypeInfo::of::<serde_json::Value>(),
         TypeInfo::of::<i64>(),
         TypeInfo::of::<f64>(),
@@ -38,6 +43,18 @@ pub fn json_types() -> Vec<TypeInfo> {
 pub fn to_json(payload: &Payload) -> Option<serde_json::Value> {
     if let Some(labels) = payload.get::<Labels>() {
         return serde_json::to_value(labels).ok();
+    }
+    if let Some(detections) = payload.get::<Detections>() {
+        return serde_json::to_value(detections).ok();
+    }
+    if let Some(detection) = payload.get::<Detection>() {
+        return serde_json::to_value(detection).ok();
+    }
+    if let Some(counts) = payload.get::<Counts>() {
+        return serde_json::to_value(counts).ok();
+    }
+    if let Some(numbers) = payload.get::<Vec<i64>>() {
+        return Some(numbers.as_slice().into());
     }
     let plain = payload.get::<serde_json::Value>().cloned();
     plain

@@ -4,29 +4,38 @@
 //! go) is passed in when a graph starts.
 
 pub mod backend;
+pub mod buffers;
 pub mod clock;
 pub mod contract;
+pub mod detection;
+pub mod draw;
 pub mod frame;
+pub mod given;
 pub mod label;
 pub mod load;
+pub mod mapping;
 mod nearest;
 pub mod node;
 pub mod nodes;
 pub mod options;
 pub mod packet;
+pub mod pbtxt;
 pub mod reference;
 pub mod registry;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod sink;
 pub mod spec;
 pub mod stats;
+mod subgraph;
 mod sync;
 pub mod tensor;
 #[cfg(test)]
 mod testing;
 pub mod timestamp;
 pub mod validate;
+pub mod video_header;
 
 pub use load::load_graph;
 pub use registry::Registry;

@@ -1,15 +1,20 @@
-//! Reads a graph from YAML: a bare one (`nodes:` at the top), or the `spec.graph` of an EdgePipeline.
+//! Reads a graph from a text: YAML, bare (`nodes:` at the top) or the `spec.graph` of an EdgePipeline, or protobuf's
+//! text form.
 
-use std::collections::BTreeMap;
+mod form;
+mod lines;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-use serde_saphyr::Spanned;
+pub use form::{Form, WriteError};
+pub(crate) use lines::Lines;
 
+use crate::pbtxt;
 use crate::registry::Registry;
-use crate::spec::{GraphSpec, NodeSpec};
-use crate::validate::{GraphError, Problem, ValidatedGraph, missing_side_packets, validate};
+use crate::spec::GraphSpec;
+use crate::subgraph::{Fault, Origin, expand};
+use crate::validate::{GraphError, Problem, ValidatedGraph, missing_side_packets, node_names, validate_flat};
 
 /// A graph as it was written, with what helps to point at mistakes.
 #[derive(Debug, Clone)]
@@ -17,43 +22,33 @@ pub struct LoadedGraph {
     pub graph: GraphSpec,
     /// Names of the EdgePipeline's models; none for a bare graph.
     pub models: Option<Vec<String>>,
-    /// Lines by node name.
-    lines: BTreeMap<String, u64>,
+    pub form: Form,
+    lines: Lines,
 }
 
-/// Reads a graph; mistakes carry the line.
+/// Reads a graph of either form; mistakes carry the line.
 pub fn load(text: &str) -> Result<LoadedGraph, Vec<GraphError>> {
-    let whole: Value = parse(text)?;
-    if whole.get("spec").is_some() || whole.get("kind").is_some() {
-        let kind = whole
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or("EdgePipeline");
-        if kind != "EdgePipeline" {
-            return Err(failed(
-                None,
-                format!("this is a {kind}; give an EdgePipeline or a graph with `nodes`"),
-            ));
+    load_as(text, Form::of_text(text))
+}
+
+/// Reads a graph from a file of this name, whose ending may tell the form.
+pub fn load_file(name: &str, text: &str) -> Result<LoadedGraph, Vec<GraphError>> {
+    load_as(text, Form::of_name(name).unwrap_or_else(|| Form::of_text(text)))
+}
+
+pub fn load_as(text: &str, form: Form) -> Result<LoadedGraph, Vec<GraphError>> {
+    match form {
+        Form::Yaml => yaml::load(text),
+        Form::Pbtxt => {
+            let pbtxt::Read { graph, lines } = pbtxt::read(text)?;
+            Ok(LoadedGraph {
+                graph,
+                models: None,
+                form,
+                lines,
+            })
         }
-        let lines = parse::<ResourceLines>(text)
-            .map(|lines| lines.spec.graph)
-            .unwrap_or_default();
-        let nodes = whole.pointer("/spec/graph/nodes");
-        let resource: Resource = parse(text).map_err(|errors| locate(errors, nodes, &lines))?;
-        let models = Some(resource.spec.models.into_keys().collect());
-        return Ok(LoadedGraph {
-            graph: resource.spec.graph,
-            models,
-            lines: lines.by_name(),
-        });
     }
-    let lines = parse::<GraphLines>(text).unwrap_or_default();
-    let graph: GraphSpec = parse(text).map_err(|errors| locate(errors, whole.get("nodes"), &lines))?;
-    Ok(LoadedGraph {
-        graph,
-        models: None,
-        lines: lines.by_name(),
-    })
 }
 
 /// Reads a graph and forgets where it came from.
@@ -62,9 +57,35 @@ pub fn load_graph(text: &str) -> Result<GraphSpec, Vec<GraphError>> {
 }
 
 impl LoadedGraph {
+    /// Lets nodes of this graph name another one as their calculator: by its `type`, or else by its file's name
+    /// without the ending.
+    pub fn add_subgraph(&mut self, file: &str, subgraph: Self) -> Result<(), GraphError> {
+        let stem = file.rsplit(['/', '\\']).next().unwrap_or(file);
+        let stem = stem.split('.').next().unwrap_or(stem);
+        let Self { mut graph, lines, .. } = subgraph;
+        let name = graph.graph_type.take().unwrap_or_else(|| stem.to_owned());
+        if self.graph.subgraphs.contains_key(&name) {
+            return Err(GraphError {
+                line: None,
+                file: Some(file.to_owned()),
+                node: None,
+                problem: Problem::RepeatedSubgraph(name),
+            });
+        }
+        self.graph.subgraphs.insert(name.clone(), graph);
+        self.lines.subgraphs.insert(name, lines.of_file(file));
+        Ok(())
+    }
+
     /// Validates, with lines in the errors; of an EdgePipeline also that its models are there.
     pub fn validate(&self, registry: &Registry) -> Result<ValidatedGraph, Vec<GraphError>> {
-        let checked = validate(&self.graph, registry).and_then(|graph| {
+        let flat = expand(&self.graph).map_err(|faults| {
+            let placed = faults
+                .into_iter()
+                .map(|Fault { origin, error }| self.placed(error, origin.as_ref()));
+            placed.collect::<Vec<_>>()
+        })?;
+        let checked = validate_flat(&flat.graph, registry).and_then(|graph| {
             let missing = match &self.models {
                 Some(models) => missing_side_packets(&graph, models.iter().map(String::as_str)),
                 None => Vec::new(),
@@ -75,147 +96,27 @@ impl LoadedGraph {
                 Err(missing)
             }
         });
-        checked.map_err(|mut errors| {
-            for error in &mut errors {
-                error.line = error.node.as_ref().and_then(|node| self.lines.get(node)).copied();
-            }
+        checked.map_err(|errors| {
+            let names = node_names(&flat.graph.nodes);
+            let origin = |node: &str| {
+                // Of several nodes with one name, the last is the one too many.
+                let index = names.iter().rposition(|name| name == node)?;
+                flat.origins.get(index)
+            };
             errors
+                .into_iter()
+                .map(|error| {
+                    let origin = error.node.as_deref().and_then(origin);
+                    self.placed(error, origin)
+                })
+                .collect()
         })
     }
-}
 
-#[derive(Deserialize)]
-struct Resource {
-    spec: ResourceSpec,
-}
-
-/// The rest of an EdgePipeline is of no concern to a graph.
-#[derive(Deserialize)]
-struct ResourceSpec {
-    graph: GraphSpec,
-    #[serde(default)]
-    models: BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct ResourceLines {
-    spec: SpecLines,
-}
-
-#[derive(Deserialize)]
-struct SpecLines {
-    graph: GraphLines,
-}
-
-#[derive(Default, Deserialize)]
-struct GraphLines {
-    nodes: Vec<Spanned<NodeLine>>,
-}
-
-#[derive(Deserialize)]
-struct NodeLine {
-    name: Option<String>,
-    calculator: String,
-}
-
-impl GraphLines {
-    fn by_name(self) -> BTreeMap<String, u64> {
-        let line = |node: Spanned<NodeLine>| {
-            let line = node.referenced.line();
-            (node.value.name.unwrap_or(node.value.calculator), line)
-        };
-        self.nodes.into_iter().map(line).collect()
-    }
-}
-
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Vec<GraphError>> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.location().map(|location| location.line());
-        let text = error.without_snippet().to_string();
-        // The line stands in front already.
-        let problem = text
-            .rfind(" at line ")
-            .and_then(|end| text.get(..end))
-            .unwrap_or(&text);
-        failed(line, problem.to_owned())
-    })
-}
-
-/// The parser knows no place for a value that its own type refused: finds the node that holds it.
-fn locate(mut errors: Vec<GraphError>, nodes: Option<&Value>, lines: &GraphLines) -> Vec<GraphError> {
-    let nodes = nodes
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .zip(&lines.nodes);
-    let refused = nodes
-        .filter(|(node, _)| NodeSpec::deserialize(*node).is_err())
-        .map(|(_, line)| line)
-        .next();
-    if let (Some(error), Some(node)) = (errors.first_mut().filter(|error| error.line.is_none()), refused) {
-        error.line = Some(node.referenced.line());
-        error.node = Some(node.value.name.as_ref().unwrap_or(&node.value.calculator).clone());
-    }
-    errors
-}
-
-fn failed(line: Option<u64>, problem: String) -> Vec<GraphError> {
-    vec![GraphError {
-        line,
-        node: None,
-        problem: Problem::Text(problem),
-    }]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BARE: &str = "nodes:\n- {name: camera, calculator: Generator, outputs: [frames]}\n- name: end\n  \
-                        calculator: Discard\n  inputs: [frames]\n  maxAge: 20ms\n";
-
-    #[test]
-    fn reads_a_bare_graph_and_a_resource_alike() {
-        let bare = load(BARE).unwrap();
-        let indented = BARE.replace('\n', "\n    ");
-        let resource = format!(
-            "apiVersion: haizen.dev/v1alpha1\nkind: EdgePipeline\nmetadata: {{name: x}}\nspec:\n  models: {{dish: \
-             {{nasJob: {{name: y}}}}}}\n  graph:\n    {indented}\n"
-        );
-        let resource = load(&resource).unwrap();
-        assert_eq!(bare.graph, resource.graph);
-        assert_eq!(resource.models, Some(vec!["dish".to_owned()]));
-        assert_eq!((bare.lines["end"], resource.lines["end"]), (3, 9));
-    }
-
-    #[test]
-    fn mistakes_carry_the_line() {
-        let table = [
-            (
-                BARE.replace("maxAge: 20ms", "maxAge: soon"),
-                "line 3: node end: \"soon\" is not a duration",
-            ),
-            (
-                BARE.replace("maxAge", "maxage"),
-                "line 3: unknown field `maxage`, expected one of name",
-            ),
-            ("nodes: [".to_owned(), "line 1: "),
-            ("kind: NasJob\nspec: {}\n".to_owned(), "this is a NasJob"),
-            (String::new(), ""),
-        ];
-        for (text, start) in table {
-            let error = load(&text).unwrap_err().remove(0).to_string();
-            assert!(error.starts_with(start), "{text}: {error}");
+    fn placed(&self, mut error: GraphError, origin: Option<&Origin>) -> GraphError {
+        if let (None, Some(origin)) = (error.line, origin) {
+            (error.file, error.line) = self.lines.find(origin);
         }
-    }
-
-    #[test]
-    fn validation_errors_carry_the_line_of_their_node() {
-        let errors = load(&BARE.replace("[frames]\n  maxAge", "[frame]\n  maxAge")).unwrap();
-        let errors = errors.validate(&Registry::standard()).unwrap_err();
-        assert_eq!(
-            errors[0].to_string(),
-            "line 3: node end: input 0 reads stream frame, which nothing writes; did you mean frames?"
-        );
+        error
     }
 }

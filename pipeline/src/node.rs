@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::backend::BackendError;
 use crate::contract::Contract;
+use crate::given::{GivenPorts, PortsError};
 use crate::options::{self, OptionError, OptionMap};
 use crate::packet::PacketError;
 pub use crate::run::context::Context;
@@ -52,6 +53,12 @@ pub enum NodeError {
         port: &'static str,
         wanted: &'static str,
     },
+    #[error("side packet {port} carries {wanted}, not {found}")]
+    SideType {
+        port: String,
+        wanted: String,
+        found: &'static str,
+    },
     #[error("{0}")]
     Failed(String),
 }
@@ -65,6 +72,12 @@ pub trait Calculator: Node + Sized + 'static {
 
     fn contract(options: &Self::Options) -> Contract;
 
+    /// The contract for the ports that a graph gives: for calculators that take any tag, or whose ports must match or
+    /// exclude each other.
+    fn contract_for(options: &Self::Options, _given: &GivenPorts) -> Result<Contract, PortsError> {
+        Ok(Self::contract(options))
+    }
+
     /// Refuses values that have the right type and still make no sense.
     fn check(_options: &Self::Options) -> Result<(), OptionError> {
         Ok(())
@@ -73,6 +86,7 @@ pub trait Calculator: Node + Sized + 'static {
     fn new(options: Self::Options) -> Self;
 }
 
+type Fit = fn(&OptionMap, &GivenPorts) -> Option<Result<Contract, PortsError>>;
 type Build = fn(&OptionMap) -> Result<Box<dyn Node>, Vec<OptionError>>;
 
 /// A calculator with its types taken away.
@@ -81,6 +95,7 @@ pub struct NodeType {
     pub name: &'static str,
     pub doc: &'static str,
     contract: fn(&OptionMap) -> Result<Contract, Vec<OptionError>>,
+    fit: Fit,
     reference: fn() -> Contract,
     build: Build,
     schema: fn() -> Schema,
@@ -92,6 +107,11 @@ impl NodeType {
             name: C::NAME,
             doc: C::DOC,
             contract: |map| options::read::<C>(map).map(|options| C::contract(&options)),
+            fit: |map, given| {
+                options::read::<C>(map)
+                    .ok()
+                    .map(|options| C::contract_for(&options, given))
+            },
             reference: || C::contract(&C::Options::default()),
             build: |map| options::read::<C>(map).map(|options| Box::new(C::new(options)) as Box<dyn Node>),
             schema: || schemars::schema_for!(C::Options),
@@ -103,6 +123,15 @@ impl NodeType {
     /// The contract under the given options.
     pub fn contract(&self, options: &OptionMap) -> Result<Contract, Vec<OptionError>> {
         (self.contract)(options)
+    }
+
+    /// The contract for the ports given; none where the options can't be used.
+    pub fn contract_for(
+        &self,
+        options: &OptionMap,
+        given: &GivenPorts,
+    ) -> Option<Result<Contract, PortsError>> {
+        (self.fit)(options, given)
     }
 
     /// The contract under default options, for the reference.

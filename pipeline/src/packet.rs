@@ -215,6 +215,14 @@ impl SidePacket {
         Self(Payload::new(value))
     }
 
+    pub fn from_payload(payload: Payload) -> Self {
+        Self(payload)
+    }
+
+    pub fn payload(&self) -> &Payload {
+        &self.0
+    }
+
     pub fn get<T: 'static>(&self) -> Option<&T> {
         self.0.get()
     }

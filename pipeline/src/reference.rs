@@ -18,6 +18,7 @@ pub struct NodeReference {
     pub inputs: Vec<PortReference>,
     pub outputs: Vec<PortReference>,
     pub side_packets: Vec<PortReference>,
+    pub output_side_packets: Vec<PortReference>,
     pub options: Vec<OptionReference>,
 }
 
@@ -56,6 +57,7 @@ pub fn render(nodes: &[NodeReference]) -> String {
             ("inputs", &node.inputs),
             ("outputs", &node.outputs),
             ("sidePackets", &node.side_packets),
+            ("makes", &node.output_side_packets),
         ] {
             for port in ports {
                 let _ = writeln!(
@@ -85,6 +87,7 @@ fn node_reference(node: &NodeType) -> NodeReference {
         inputs: contract.inputs.iter().map(port_reference).collect(),
         outputs: contract.outputs.iter().map(port_reference).collect(),
         side_packets: contract.side_inputs.iter().map(port_reference).collect(),
+        output_side_packets: contract.side_outputs.iter().map(port_reference).collect(),
         options: options(node),
     }
 }
@@ -168,7 +171,8 @@ mod tests {
         assert!(nodes.len() >= 9);
         for node in &nodes {
             assert!(
-                !node.doc.is_empty() && node.inputs.len() + node.outputs.len() > 0,
+                !node.doc.is_empty()
+                    && node.inputs.len() + node.outputs.len() + node.output_side_packets.len() > 0,
                 "{}",
                 node.name
             );

@@ -7,28 +7,36 @@ mod end;
 pub(crate) mod engine;
 mod error;
 pub(crate) mod inbox;
+pub(crate) mod limiter;
 mod measure;
 pub(crate) mod meter;
+mod open;
+pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod ready;
+mod restart;
 pub(crate) mod shard;
+mod step;
+mod threads;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::backend::{Backend, NoBackend};
 use crate::clock::{Clock, RealClock};
+use crate::contract::PortType;
 use crate::options::OptionError;
 use crate::packet::{Packet, SidePacket};
 use crate::run::cell::Cell;
 use crate::run::context::{Ports, Services, SharedSink};
 use crate::run::engine::Engine;
 pub use crate::run::error::{FeedError, RunError, StartError};
-use crate::run::pool::Pool;
+use crate::run::pool::{Classes, Pool};
 use crate::sink::{NoSink, SinkPort};
+use crate::stats::DropReason;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::{PlannedNode, ValidatedGraph};
@@ -82,6 +90,9 @@ impl Default for Inputs {
 /// Sees a graph's output streams. Called on the worker that sends: must not block.
 pub trait Observer: Send + Sync {
     fn seen(&self, stream: &str, what: Observed<'_>);
+
+    /// A packet of this time was dropped at a node.
+    fn dropped(&self, _node: &str, _reason: DropReason, _timestamp: Timestamp) {}
 }
 
 /// What came on an output stream.
@@ -132,23 +143,36 @@ impl ValidatedGraph {
     pub fn start(&self, inputs: Inputs) -> Result<RunningGraph, StartError> {
         let plan = Arc::clone(&self.0);
         self.check_side_packets(&inputs.side_packets)?;
-        let cells = plan
-            .nodes
-            .iter()
-            .map(|node| cell(node, &inputs.side_packets, plan.queue_limit));
+        let cells = plan.nodes.iter().map(cell);
         let cells = cells.collect::<Result<Vec<Cell>, StartError>>()?;
-        let workers = inputs
+        let own = inputs
             .threads
             .or(plan.threads)
             .unwrap_or_else(|| default_threads(cells.len()))
             .max(1);
+        let workers: Vec<usize> = std::iter::once(own)
+            .chain(plan.executors.iter().map(|executor| executor.threads.max(1)))
+            .collect();
         let started = inputs.clock.nanos();
+        let classes = Classes {
+            sources: plan.sources,
+            top_from: plan.top_from,
+        };
+        let lane_of = plan.nodes.iter().map(|node| node.executor).collect();
         let services = Services {
-            pool: Pool::new(Arc::clone(&inputs.clock), cells.len(), workers),
+            pool: Pool::new(Arc::clone(&inputs.clock), lane_of, classes, &workers),
             backend: inputs.backend,
             sink: SharedSink(inputs.sink),
         };
-        let engine = Arc::new(Engine::new(plan, cells, services, inputs.observer, workers));
+        let side = inputs.side_packets;
+        let engine = Arc::new(Engine::new(
+            plan,
+            cells,
+            services,
+            inputs.observer,
+            side,
+            workers.iter().sum(),
+        ));
         let watched = Arc::downgrade(&engine);
         inputs.clock.on_change(Box::new(move || {
             if let Some(engine) = watched.upgrade() {
@@ -161,12 +185,7 @@ impl ValidatedGraph {
             started,
             window_started: Mutex::new(started),
         };
-        for index in 0..workers {
-            let engine = Arc::clone(&graph.engine);
-            let thread = thread::Builder::new().name(format!("pipeline-{index}"));
-            let handle = thread.spawn(move || worker::work(&engine, index == 0))?;
-            lock(&graph.threads).push(handle);
-        }
+        threads::start(&graph.engine, &workers, &graph.threads)?;
         Ok(graph)
     }
 
@@ -217,6 +236,20 @@ impl RunningGraph {
     /// Ends the run between two calls of nodes; what is on its way is lost.
     pub fn cancel(&self) {
         self.engine.fail(RunError::Cancelled);
+    }
+
+    /// Lets no further node run until `resume`; those that run now finish.
+    pub fn pause(&self) {
+        self.engine.services.pool.pause();
+    }
+
+    pub fn resume(&self) {
+        self.engine.services.pool.resume();
+    }
+
+    /// A side packet by the graph's name for it, once it is made.
+    pub fn side_packet(&self, name: &str) -> Option<SidePacket> {
+        lock(&self.engine.opening.side).get(name).cloned()
     }
 
     /// Waits until the run is over.
@@ -316,8 +349,14 @@ impl RunningGraph {
         self.feed_bound(stream, Timestamp::DONE)
     }
 
+    /// Closes them one after the other, by name.
     pub fn close_all_inputs(&self) {
-        for index in 0..self.engine.feeds.len() {
+        let inputs = self.engine.plan.inputs.iter().enumerate();
+        let mut by_name: Vec<(&str, usize)> = inputs
+            .map(|(index, input)| (input.stream.as_str(), index))
+            .collect();
+        by_name.sort_unstable();
+        for (_, index) in by_name {
             self.engine.feed(index, None, Timestamp::DONE);
         }
     }
@@ -341,11 +380,7 @@ impl Drop for RunningGraph {
     }
 }
 
-fn cell(
-    planned: &PlannedNode,
-    given: &BTreeMap<String, SidePacket>,
-    limit: usize,
-) -> Result<Cell, StartError> {
+fn cell(planned: &PlannedNode) -> Result<Cell, StartError> {
     let node = planned
         .kind
         .build(&planned.options)
@@ -355,10 +390,14 @@ fn cell(
                 problem: "unusable".to_owned(),
             }),
         })?;
-    let side = planned
-        .side
-        .iter()
-        .filter_map(|(tag, name)| Some((*tag, given.get(name)?.clone())));
+    let side_outputs = planned.side_outputs.iter().map(|(tag, index, _)| {
+        let port = planned.contract.side_outputs.iter().find(|port| port.tag == *tag);
+        (
+            *tag,
+            *index,
+            port.map_or(PortType::Any, |port| port.carries.clone()),
+        )
+    });
     let ports = Ports {
         node: planned.name.clone(),
         inputs: planned.inputs.iter().map(|port| (port.tag, port.index)).collect(),
@@ -367,9 +406,10 @@ fn cell(
             .iter()
             .map(|port| (port.tag, port.index))
             .collect(),
-        side: side.collect(),
+        side: OnceLock::new(),
+        side_outputs: side_outputs.collect(),
     };
-    Ok(Cell::new(planned, ports, node, limit))
+    Ok(Cell::new(planned, ports, node))
 }
 
 /// At least two: a source must keep its time while another node computes.

@@ -59,8 +59,14 @@ impl Timestamp {
     }
 
     /// A clock's reading: what lies outside the range is moved to its end.
-    pub fn clamped(micros: i64) -> Self {
-        Self(micros.clamp(Self::MIN.0, Self::MAX.0))
+    pub const fn clamped(micros: i64) -> Self {
+        if micros < Self::MIN.0 {
+            Self::MIN
+        } else if micros > Self::MAX.0 {
+            Self::MAX
+        } else {
+            Self(micros)
+        }
     }
 
     pub const fn micros(self) -> i64 {

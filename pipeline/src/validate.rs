@@ -4,8 +4,12 @@
 
 pub mod error;
 pub mod plan;
+mod planning;
 pub(crate) mod ports;
+mod settings;
+mod side;
 mod streams;
+mod types;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +18,13 @@ pub use error::{GraphError, Problem, Side};
 pub use plan::{RequiredSidePacket, ValidatedGraph};
 
 use crate::contract::Contract;
+use crate::given::GivenPorts;
 use crate::nearest::{listed, suggestion};
 use crate::node::NodeType;
 use crate::registry::Registry;
 use crate::spec::{Freshness, GraphSpec, NodeSpec};
-use crate::validate::ports::{Entry, check, check_pairs, is_stream_name, is_tag, read};
-
-/// Queue length of a stream that declares none.
-const QUEUE_LIMIT: u32 = 100;
+use crate::subgraph::expand;
+use crate::validate::ports::{Entry, check, check_pairs, read, read_port};
 
 /// One node as far as it could be understood.
 #[derive(Debug)]
@@ -30,34 +33,73 @@ pub(crate) struct Draft {
     pub(crate) spec: NodeSpec,
     pub(crate) inputs: Vec<Entry>,
     pub(crate) outputs: Vec<Entry>,
+    pub(crate) side_inputs: Vec<Entry>,
+    pub(crate) side_outputs: Vec<Entry>,
+    /// Tag and index of the inputs that close a cycle.
+    back_edges: Vec<(String, usize)>,
     /// None where the calculator or its options can't be used.
     pub(crate) kind: Option<(NodeType, Contract)>,
 }
 
 impl Draft {
-    /// A source has no inputs to wait for.
+    /// A source has no inputs to wait for, and something to give.
     pub(crate) fn is_source(&self) -> bool {
-        self.spec.inputs.is_empty()
+        self.spec.inputs.is_empty() && !self.spec.outputs.is_empty()
     }
+
+    pub(crate) fn is_back_edge(&self, input: &Entry) -> bool {
+        let mut back_edges = self.back_edges.iter();
+        back_edges.any(|(tag, index)| *tag == input.tag && *index == input.index)
+    }
+}
+
+/// A graph as far as it could be understood.
+#[derive(Debug)]
+pub(crate) struct Drafts {
+    pub(crate) nodes: Vec<Draft>,
+    /// Names of the streams that come from outside, and of those read there.
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) given_side: Vec<String>,
+    pub(crate) side_outputs: Vec<String>,
 }
 
 /// Checks a graph. On success the result can be started; else every mistake is listed.
 pub fn validate(spec: &GraphSpec, registry: &Registry) -> Result<ValidatedGraph, Vec<GraphError>> {
+    let flat =
+        expand(spec).map_err(|faults| faults.into_iter().map(|fault| fault.error).collect::<Vec<_>>())?;
+    validate_flat(&flat.graph, registry)
+}
+
+/// Checks a graph whose subgraphs were put in their places.
+pub(crate) fn validate_flat(
+    spec: &GraphSpec,
+    registry: &Registry,
+) -> Result<ValidatedGraph, Vec<GraphError>> {
     let mut errors = graph_fields(spec);
+    errors.extend(settings::check(spec));
     let drafts: Vec<Draft> = name_nodes(&spec.nodes, &mut errors)
         .into_iter()
         .zip(&spec.nodes)
         .map(|(name, node)| draft(name, node, registry, &mut errors))
         .collect();
-    let order = streams::check(spec, &drafts, &mut errors);
+    let names = |texts: &[String]| -> Vec<String> {
+        let (entries, _) = read(Side::Input, texts);
+        entries.into_iter().map(|entry| entry.stream).collect()
+    };
+    let graph = Drafts {
+        nodes: drafts,
+        inputs: names(&spec.input_streams),
+        outputs: names(&spec.output_streams),
+        given_side: names(&spec.input_side_packets),
+        side_outputs: names(&spec.output_side_packets),
+    };
+    let order = streams::check(&graph, &mut errors);
+    side::check(&graph, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
-    let limit = spec.max_queue_size.unwrap_or(QUEUE_LIMIT) as usize;
-    let threads = spec.num_threads.map(|threads| threads as usize);
-    Ok(ValidatedGraph(Arc::new(streams::plan(
-        spec, drafts, &order, limit, threads,
-    ))))
+    Ok(ValidatedGraph(Arc::new(planning::plan(spec, graph, &order))))
 }
 
 /// The mistakes in a graph's side packets, given the names that will be there: of an EdgePipeline, its models.
@@ -99,13 +141,21 @@ fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
             limits: "1 to 64",
         });
     }
-    for streams in [&spec.input_streams, &spec.output_streams] {
-        for (index, stream) in streams.iter().enumerate() {
-            if !is_stream_name(stream) {
-                problems.push(Problem::StreamName(stream.clone()));
-            }
-            if streams.iter().take(index).any(|before| before == stream) {
-                problems.push(Problem::RepeatedStream(stream.clone()));
+    for streams in [
+        &spec.input_streams,
+        &spec.output_streams,
+        &spec.input_side_packets,
+        &spec.output_side_packets,
+    ] {
+        let (entries, wrong) = read(Side::Graph, streams);
+        problems.extend(wrong);
+        for (index, entry) in entries.iter().enumerate() {
+            if entries
+                .iter()
+                .take(index)
+                .any(|before| before.stream == entry.stream)
+            {
+                problems.push(Problem::RepeatedStream(entry.stream.clone()));
             }
         }
     }
@@ -113,13 +163,13 @@ fn graph_fields(spec: &GraphSpec) -> Vec<GraphError> {
 }
 
 /// The names given, or the calculator's, numbered where several nodes without a name share it.
-fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
+pub(crate) fn node_names(nodes: &[NodeSpec]) -> Vec<String> {
     let mut unnamed: BTreeMap<&str, usize> = BTreeMap::new();
     for node in nodes.iter().filter(|node| node.name.is_none()) {
         *unnamed.entry(&node.calculator).or_default() += 1;
     }
     let mut numbered: BTreeMap<&str, usize> = BTreeMap::new();
-    let names: Vec<String> = nodes
+    nodes
         .iter()
         .map(|node| match &node.name {
             Some(name) => name.clone(),
@@ -133,7 +183,11 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
             }
             None => node.calculator.clone(),
         })
-        .collect();
+        .collect()
+}
+
+fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
+    let names = node_names(nodes);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for name in &names {
         *counts.entry(name).or_default() += 1;
@@ -147,8 +201,9 @@ fn name_nodes(nodes: &[NodeSpec], errors: &mut Vec<GraphError>) -> Vec<String> {
     names
 }
 
+/// Names of nodes in subgraphs are joined by `__`; each may be as long as a node's own.
 fn is_node_name(text: &str) -> bool {
-    text.len() <= 63
+    text.split("__").all(|part| part.len() <= 63)
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text
             .chars()
@@ -160,19 +215,39 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
     let (outputs, more) = read(Side::Output, &spec.outputs);
     let readable = problems.is_empty() && more.is_empty();
     problems.extend(more);
+    let side_inputs = side_entries(&spec.side_packets, &mut problems);
+    let side_outputs = side_entries(&spec.output_side_packets, &mut problems);
     let kind = match registry.get(&spec.calculator) {
         None => {
             problems.push(unknown_calculator(&spec.calculator, registry));
             None
         }
         Some(kind) => match kind.contract(&spec.options) {
-            Ok(contract) => {
+            Ok(mut contract) => {
                 if readable {
-                    problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
-                    problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
-                    problems.extend(check_pairs(&contract, &inputs, &outputs));
+                    match kind.contract_for(&spec.options, &given_ports(&inputs, &outputs, spec)) {
+                        // The calculator's own words say more than that a port or a pair is missing.
+                        Some(Err(error)) => problems.push(Problem::Text(error.to_string())),
+                        fitted => {
+                            contract = fitted.and_then(Result::ok).unwrap_or(contract);
+                            problems.extend(check(kind.name, Side::Input, &inputs, &contract.inputs));
+                            problems.extend(check(kind.name, Side::Output, &outputs, &contract.outputs));
+                            problems.extend(check_pairs(&contract, &inputs, &outputs));
+                        }
+                    }
                 }
-                problems.extend(side_packets(kind.name, spec, &contract));
+                problems.extend(check(
+                    kind.name,
+                    Side::SidePacket,
+                    &side_inputs,
+                    &contract.side_inputs,
+                ));
+                problems.extend(check(
+                    kind.name,
+                    Side::SidePacket,
+                    &side_outputs,
+                    &contract.side_outputs,
+                ));
                 Some((kind, contract))
             }
             Err(wrong) => {
@@ -186,6 +261,14 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
         spec: spec.clone(),
         inputs,
         outputs,
+        side_inputs,
+        side_outputs,
+        back_edges: spec
+            .back_edges
+            .iter()
+            .filter_map(|port| read_port(port))
+            .map(|(tag, index)| (tag.to_owned(), index))
+            .collect(),
         kind,
     };
     if draft.is_source() {
@@ -206,6 +289,32 @@ fn draft(name: String, spec: &NodeSpec, registry: &Registry, errors: &mut Vec<Gr
     draft
 }
 
+fn given_ports(inputs: &[Entry], outputs: &[Entry], spec: &NodeSpec) -> GivenPorts {
+    let ports = |entries: &[Entry]| {
+        entries
+            .iter()
+            .map(|entry| (entry.tag.clone(), entry.index))
+            .collect()
+    };
+    let side = |given: &BTreeMap<String, String>| {
+        given
+            .keys()
+            .map(|port| match port.split_once(':') {
+                Some((tag, index)) => (tag.to_owned(), index.parse().unwrap_or(0)),
+                None => port
+                    .parse()
+                    .map_or((port.clone(), 0), |index| (String::new(), index)),
+            })
+            .collect()
+    };
+    GivenPorts {
+        inputs: ports(inputs),
+        outputs: ports(outputs),
+        side_inputs: side(&spec.side_packets),
+        side_outputs: side(&spec.output_side_packets),
+    }
+}
+
 fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {
     let hint = registry.nearest(calculator).map_or_else(
         || format!("; known are {}", listed(registry.iter().map(|node| node.name))),
@@ -217,37 +326,30 @@ fn unknown_calculator(calculator: &str, registry: &Registry) -> Problem {
     }
 }
 
-fn side_packets(calculator: &str, spec: &NodeSpec, contract: &Contract) -> Vec<Problem> {
-    let mut problems = Vec::new();
+fn side_entries(given: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for (tag, name) in &spec.side_packets {
-        if !is_tag(tag) {
+    for (port, name) in given {
+        let Some((tag, index)) = read_port(port) else {
             problems.push(Problem::Syntax {
                 side: Side::SidePacket,
-                text: tag.clone(),
+                text: port.clone(),
                 why: "the port isn't one",
             });
             continue;
-        }
+        };
         if !is_side_packet_name(name) {
             problems.push(Problem::SidePacketName {
-                port: tag.clone(),
+                port: port.clone(),
                 name: name.clone(),
             });
         }
         entries.push(Entry {
-            tag: tag.clone(),
-            index: 0,
+            tag: tag.to_owned(),
+            index,
             stream: name.clone(),
         });
     }
-    problems.extend(check(
-        calculator,
-        Side::SidePacket,
-        &entries,
-        &contract.side_inputs,
-    ));
-    problems
+    entries
 }
 
 fn is_side_packet_name(text: &str) -> bool {

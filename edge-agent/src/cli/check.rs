@@ -1,22 +1,20 @@
 //! `check` and `nodes`.
 
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use pipeline::Registry;
-use pipeline::load::load;
 use pipeline::reference::{reference, render};
 
+use super::file::load;
 use crate::args::CheckArgs;
 
 /// Prints all errors, one a line; fails if there is one.
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
-    let text = read(&args.graph)?;
-    let name = args.graph.display();
+    let name = args.graph.file.display();
     let mut out = std::io::stdout().lock();
-    let checked = load(&text).and_then(|graph| graph.validate(&Registry::standard()));
+    let checked = load(&args.graph)?.and_then(|graph| graph.validate(&Registry::standard()));
     match checked {
         Ok(graph) => {
             writeln!(out, "{name}: {} nodes, nothing wrong", graph.node_names().count())?;
@@ -35,15 +33,4 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
 pub(super) fn nodes() -> Result<ExitCode> {
     write!(std::io::stdout(), "{}", render(&reference(&Registry::standard())))?;
     Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn read(path: &Path) -> Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("read the graph from standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| format!("read the graph {}", path.display()))
 }

@@ -14,7 +14,6 @@ use crossterm::cursor::MoveUp;
 use crossterm::terminal::{Clear, ClearType};
 use crossterm::{ExecutableCommand, QueueableCommand};
 use pipeline::backend::Model;
-use pipeline::load::load;
 use pipeline::packet::SidePacket;
 use pipeline::report::Report;
 use pipeline::run::RunStatus;
@@ -23,7 +22,8 @@ use pipeline::timestamp::Timestamp;
 use pipeline::{Inputs, Registry, RunningGraph};
 use serde_json::{Value, json};
 
-use super::check::read;
+use super::file::load;
+use super::replay::replay;
 use super::table::{line, table};
 use crate::args::RunArgs;
 use crate::io::inference::LazyRuntime;
@@ -34,17 +34,20 @@ const PLAIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
-    let loaded = load(&read(&args.graph)?).and_then(|graph| graph.validate(&Registry::standard()));
+    let loaded = load(&args.graph)?.and_then(|graph| graph.validate(&Registry::standard()));
     let graph = match loaded {
         Ok(graph) => graph,
         Err(errors) => {
             let mut err = io::stderr().lock();
             for error in errors {
-                writeln!(err, "{}: {error}", args.graph.display())?;
+                writeln!(err, "{}: {error}", args.graph.file.display())?;
             }
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(feed) = &args.feed {
+        return replay(args, feed, &graph);
+    }
     let live = io::stderr().is_terminal();
     // Results and a table that redraws would tear each other apart on one screen.
     let print = !(args.quiet || live && io::stdout().is_terminal());
@@ -86,7 +89,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     }
 }
 
-fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
+pub(super) fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
     let threads = args.threads.unwrap_or_else(machine::default_threads).max(1);
     let mut models = BTreeMap::new();
     for (name, path) in &args.models {

@@ -260,4 +260,6 @@ fn sides(shape: &[i64]) -> impl Iterator<Item = usize> {
 }
 
 #[cfg(test)]
+mod centerface;
+#[cfg(test)]
 mod tests;

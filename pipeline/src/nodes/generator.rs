@@ -11,6 +11,7 @@ use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::nodes::pace::{Pace, check_fps};
 use crate::options::OptionError;
 use crate::packet::{Packet, Payload};
+use crate::video_header::VideoHeader;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -68,6 +69,11 @@ impl Calculator for Generator {
                 ));
             }
         }
+        if options.format.bytes(options.width, options.height).is_none() {
+            let (width, height) = (options.width, options.height);
+            let problem = format!("nv12 isn't possible at {width}×{height}; it needs even sides");
+            return Err(OptionError::value("format", problem));
+        }
         Ok(())
     }
 
@@ -82,7 +88,13 @@ impl Calculator for Generator {
 }
 
 impl Node for Generator {
-    fn open(&mut self, _ctx: &mut Context<'_>) -> Result<(), NodeError> {
+    fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
+        let header = VideoHeader {
+            width: self.options.width,
+            height: self.options.height,
+            frame_rate: self.options.fps,
+        };
+        ctx.set_header(0, Payload::new(header));
         self.picture = Some(Arc::new(gradient(&self.options)?));
         Ok(())
     }
@@ -111,16 +123,60 @@ impl Node for Generator {
 }
 
 fn gradient(options: &Options) -> Result<Frame, NodeError> {
-    let (width, height, channels) = (options.width, options.height, options.format.channels());
-    let mut data = Vec::with_capacity(width * height * channels);
+    let (width, height) = (options.width, options.height);
+    let across = |x: usize| (x * 255 / width) as u8;
+    let down = |y: usize| (y * 255 / height) as u8;
+    let mut data = Vec::with_capacity(options.format.bytes(width, height).unwrap_or(0));
     for y in 0..height {
         for x in 0..width {
-            data.extend((0..channels).map(|channel| match channel {
-                0 => (x * 255 / width) as u8,
-                1 => (y * 255 / height) as u8,
-                _ => ((x + y) * 255 / (width + height)) as u8,
-            }));
+            match options.format {
+                PixelFormat::Gray | PixelFormat::Nv12 => data.push(across(x)),
+                PixelFormat::Rgb => {
+                    data.extend([across(x), down(y), ((x + y) * 255 / (width + height)) as u8]);
+                }
+            }
+        }
+    }
+    if options.format == PixelFormat::Nv12 {
+        for y in (0..height).step_by(2) {
+            for x in (0..width).step_by(2) {
+                data.extend([down(y), across(x)]);
+            }
         }
     }
     Frame::new(width, height, options.format, data).map_err(|error| NodeError::Failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_every_format() {
+        for format in [PixelFormat::Gray, PixelFormat::Rgb, PixelFormat::Nv12] {
+            let options = Options {
+                width: 6,
+                height: 4,
+                format,
+                ..Options::default()
+            };
+            let frame = gradient(&options).unwrap();
+            assert_eq!(frame.data().len(), format.bytes(6, 4).unwrap());
+        }
+    }
+
+    #[test]
+    fn sides_must_suit_the_format() {
+        let options = Options {
+            width: 5,
+            format: PixelFormat::Nv12,
+            ..Options::default()
+        };
+        assert!(
+            Generator::check(&options)
+                .unwrap_err()
+                .to_string()
+                .contains("even")
+        );
+    }
 }

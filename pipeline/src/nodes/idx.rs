@@ -60,16 +60,16 @@ impl IdxReader {
         })
     }
 
-    /// The next picture; none at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Frame>> {
+    /// Reads the next picture into a frame; false at the end.
+    pub(crate) fn read(&mut self, frame: &mut Frame) -> io::Result<bool> {
         if self.left == 0 {
-            return Ok(None);
+            return Ok(false);
         }
         self.left -= 1;
-        let mut data = vec![0; self.width * self.height * self.format.channels()];
-        self.source.read_exact(&mut data)?;
-        let frame = Frame::new(self.width, self.height, self.format, data);
-        frame.map(Some).map_err(|error| invalid(&error.to_string()))
+        let bytes = frame.reshape(self.width, self.height, self.format);
+        self.source
+            .read_exact(bytes.map_err(|error| invalid(&error.to_string()))?)?;
+        Ok(true)
     }
 }
 
@@ -105,9 +105,12 @@ mod tests {
         for compressed in [false, true] {
             let file = file(&bytes, compressed);
             let mut reader = IdxReader::open(file.path()).unwrap();
-            assert_eq!(reader.next().unwrap().unwrap().data(), [1, 2]);
-            assert_eq!(reader.next().unwrap().unwrap().data(), [3, 4]);
-            assert_eq!(reader.next().unwrap(), None);
+            let mut frame = Frame::empty();
+            for pixels in [[1, 2], [3, 4]] {
+                assert!(reader.read(&mut frame).unwrap());
+                assert_eq!(frame.data(), pixels);
+            }
+            assert!(!reader.read(&mut frame).unwrap());
         }
     }
 
@@ -128,6 +131,7 @@ mod tests {
             assert!(error.contains(problem), "{error}");
         }
         let cut = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1];
-        assert!(IdxReader::open(file(&cut, false).path()).unwrap().next().is_err());
+        let mut reader = IdxReader::open(file(&cut, false).path()).unwrap();
+        assert!(reader.read(&mut Frame::empty()).is_err());
     }
 }

@@ -1,20 +1,24 @@
 //! Plays pictures from disk as if a camera took them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::DynamicImage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::buffers::Buffers;
 use crate::contract::{Contract, Port};
 use crate::frame::{Frame, PixelFormat};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::nodes::idx::IdxReader;
 use crate::nodes::pace::{Pace, check_fps};
 use crate::options::OptionError;
-use crate::packet::Packet;
+use crate::packet::{Packet, Payload};
+use crate::video_header::VideoHeader;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -43,7 +47,17 @@ pub(crate) struct ImageFiles {
     pictures: Option<Pictures>,
     /// Pictures since the last start, so that an empty file isn't looped for ever.
     played: usize,
+    buffers: Buffers<Frame>,
+    /// Decoded pictures of a folder that is played again and again, as many as have room.
+    decoded: BTreeMap<PathBuf, Arc<Frame>>,
+    decoded_bytes: usize,
 }
+
+/// What decoded pictures may take.
+const MOST_DECODED: usize = 256 << 20;
+
+/// Frames of an IDX file that are kept for use again: enough for the graphs that let frames go in time.
+const FRAMES: usize = 16;
 
 enum Pictures {
     Idx(IdxReader),
@@ -76,12 +90,20 @@ impl Calculator for ImageFiles {
             options,
             pictures: None,
             played: 0,
+            buffers: Buffers::new(FRAMES),
+            decoded: BTreeMap::new(),
+            decoded_bytes: 0,
         }
     }
 }
 
 impl Node for ImageFiles {
-    fn open(&mut self, _ctx: &mut Context<'_>) -> Result<(), NodeError> {
+    fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
+        let header = VideoHeader {
+            frame_rate: self.options.fps,
+            ..VideoHeader::default()
+        };
+        ctx.set_header(0, Payload::new(header));
         self.pictures = Some(self.start()?);
         Ok(())
     }
@@ -90,7 +112,7 @@ impl Node for ImageFiles {
         let Some(frame) = self.next()? else {
             return Ok(Flow::Stop);
         };
-        ctx.send(0, Packet::new(frame, ctx.stamp(0)));
+        ctx.send(0, Packet::from_payload(Payload::shared(frame), ctx.stamp(0)));
         if let Some(at) = self.pace.next(ctx.now()) {
             ctx.wake_at(at);
         }
@@ -106,13 +128,10 @@ impl ImageFiles {
         } else {
             IdxReader::open(path).map(Pictures::Idx)
         }
-        .map_err(|source| NodeError::File {
-            path: path.clone(),
-            source,
-        })
+        .map_err(|source| file_error(path, source))
     }
 
-    fn next(&mut self) -> Result<Option<Frame>, NodeError> {
+    fn next(&mut self) -> Result<Option<Arc<Frame>>, NodeError> {
         loop {
             if let Some(frame) = self.read()? {
                 self.played += 1;
@@ -126,24 +145,45 @@ impl ImageFiles {
         }
     }
 
-    fn read(&mut self) -> Result<Option<Frame>, NodeError> {
-        let file_error = |path: &Path, source| NodeError::File {
-            path: path.to_owned(),
-            source,
-        };
+    fn read(&mut self) -> Result<Option<Arc<Frame>>, NodeError> {
         match &mut self.pictures {
             None => Ok(None),
-            Some(Pictures::Idx(reader)) => reader
-                .next()
-                .map_err(|source| file_error(&self.options.path, source)),
+            Some(Pictures::Idx(reader)) => {
+                let mut more = true;
+                let frame = self.buffers.lend(Frame::empty, |frame| {
+                    more = reader.read(frame)?;
+                    Ok(())
+                });
+                let frame = frame.map_err(|source| file_error(&self.options.path, source))?;
+                Ok(more.then_some(frame))
+            }
             Some(Pictures::Files { paths, next }) => {
-                let Some(path) = paths.get(*next) else {
+                let Some(path) = paths.get(*next).cloned() else {
                     return Ok(None);
                 };
                 *next += 1;
-                decode(path).map(Some).map_err(|source| file_error(path, source))
+                self.picture(path).map(Some)
             }
         }
+    }
+
+    fn picture(&mut self, path: PathBuf) -> Result<Arc<Frame>, NodeError> {
+        if let Some(frame) = self.decoded.get(&path) {
+            return Ok(Arc::clone(frame));
+        }
+        let frame = Arc::new(decode(&path).map_err(|source| file_error(&path, source))?);
+        if self.options.r#loop && self.decoded_bytes + frame.data().len() <= MOST_DECODED {
+            self.decoded_bytes += frame.data().len();
+            self.decoded.insert(path, Arc::clone(&frame));
+        }
+        Ok(frame)
+    }
+}
+
+fn file_error(path: &Path, source: io::Error) -> NodeError {
+    NodeError::File {
+        path: path.to_owned(),
+        source,
     }
 }
 

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::node::{Node, NodeError};
 use crate::packet::Packet;
@@ -22,6 +23,8 @@ pub(crate) struct Cell {
     pub(crate) inbox: Mutex<Inbox>,
     pub(crate) body: Mutex<Body>,
     pub(crate) meter: Mutex<Meter>,
+    /// What a call of Process usually takes, in nanoseconds: recent calls count more.
+    usual: AtomicI64,
 }
 
 /// What only the worker that runs the node touches.
@@ -31,6 +34,14 @@ pub(crate) struct Body {
     /// When a source planned to run.
     pub(crate) planned: Option<i64>,
     pub(crate) life: Life,
+    /// The offset in force: the contract's, or what Open set.
+    pub(crate) offset: Option<i64>,
+    /// What the last call sent went to another node.
+    pub(crate) delivered: bool,
+    /// Calls that failed one after the other.
+    pub(crate) failures: u32,
+    /// After a failure: when the node may run again.
+    pub(crate) not_before: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +62,19 @@ impl std::fmt::Debug for Body {
 }
 
 impl Cell {
-    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>, limit: usize) -> Self {
+    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>) -> Self {
         let inputs = planned.inputs.len();
+        let mut fed_by: Vec<&Vec<usize>> = planned.ancestors.iter().collect();
+        fed_by.sort();
+        fed_by.dedup();
+        let origin = |ancestors: &Vec<usize>| fed_by.binary_search(&ancestors).unwrap_or(0);
         let rules = Rules {
-            policy: planned.contract.policy,
+            policy: planned.policy.clone(),
             freshness: planned.freshness,
             max_age: planned.max_age,
             offset: planned.contract.timestamp_offset,
             process_bounds: planned.contract.process_timestamp_bounds,
+            origins: planned.ancestors.iter().map(origin).collect(),
         };
         let io = Io {
             timestamp: Timestamp::UNSTARTED,
@@ -66,22 +82,52 @@ impl Cell {
             shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
             wake_at: None,
             dropped: [0; DropReason::ALL.len()],
+            offset: None,
+            side: Vec::new(),
+            headers: vec![None; inputs],
+            late: None,
         };
+        let limits = planned.inputs.iter().map(|port| port.limit);
         Self {
             ports,
-            inbox: Mutex::new(Inbox::new(inputs, limit, rules)),
+            inbox: Mutex::new(Inbox::new(limits, &rules)),
             body: Mutex::new(Body {
                 node,
                 io,
                 planned: None,
                 life: Life::New,
+                offset: planned.contract.timestamp_offset,
+                delivered: false,
+                failures: 0,
+                not_before: None,
             }),
             meter: Mutex::new(Meter::new()),
+            usual: AtomicI64::new(0),
         }
+    }
+
+    pub(crate) fn usual_nanos(&self) -> i64 {
+        self.usual.load(Ordering::Relaxed)
+    }
+
+    /// A call took this long.
+    pub(crate) fn took(&self, nanos: i64) {
+        let usual = self.usual_nanos();
+        let now = if usual == 0 {
+            nanos
+        } else {
+            usual + (nanos - usual) / 4
+        };
+        self.usual.store(now.max(1), Ordering::Relaxed);
     }
 }
 
 impl Body {
+    /// A new node in place of one that failed.
+    pub(crate) fn replace(&mut self, node: Box<dyn Node>) {
+        self.node = node;
+    }
+
     /// Calls the node; a panic is its failure, and the last call it gets.
     pub(crate) fn call<T>(
         &mut self,

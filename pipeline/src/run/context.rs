@@ -1,12 +1,13 @@
 //! What a node sees of the graph during a call.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::clock::Clock;
+use crate::contract::PortType;
 use crate::node::NodeError;
-use crate::packet::{Packet, SidePacket, TypeInfo};
+use crate::packet::{Packet, Payload, SidePacket, TypeInfo};
 use crate::run::pool::Pool;
 use crate::run::shard::Shard;
 use crate::sink::SinkPort;
@@ -30,6 +31,21 @@ pub(crate) struct Io {
     /// When a source wants its next call, in nanoseconds.
     pub(crate) wake_at: Option<i64>,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
+    /// The offset that Open set in place of the contract's.
+    pub(crate) offset: Option<i64>,
+    /// Side packets made by the call, by output port.
+    pub(crate) side: Vec<(usize, SidePacket)>,
+    /// Per input, while the node is opened: what its writer said of the whole stream.
+    pub(crate) headers: Vec<Option<Payload>>,
+    /// The first packet of the call that came too late.
+    pub(crate) late: Option<LatePacket>,
+}
+
+/// A packet that was sent after its time had passed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LatePacket {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) bound: Timestamp,
 }
 
 /// A node's name and where its ports are.
@@ -38,7 +54,9 @@ pub(crate) struct Ports {
     pub(crate) node: String,
     pub(crate) inputs: Vec<(&'static str, usize)>,
     pub(crate) outputs: Vec<(&'static str, usize)>,
-    pub(crate) side: Vec<(&'static str, SidePacket)>,
+    /// Set when the node opens.
+    pub(crate) side: OnceLock<Vec<(&'static str, usize, SidePacket)>>,
+    pub(crate) side_outputs: Vec<(&'static str, usize, PortType)>,
 }
 
 #[derive(Debug)]
@@ -92,6 +110,19 @@ impl Context<'_> {
             .unwrap_or(Packet::empty(self.io.timestamp))
     }
 
+    /// Nothing before this comes on the input any more: after its packet of this set, or as far as an input without
+    /// one is settled.
+    pub fn input_bound(&self, index: usize) -> Timestamp {
+        self.io.inputs.get(index).map_or(Timestamp::DONE, |packet| {
+            packet.timestamp().next_allowed_in_stream()
+        })
+    }
+
+    /// Whether nothing comes on the input after this set.
+    pub fn input_is_done(&self, index: usize) -> bool {
+        self.input_bound(index) >= Timestamp::ONE_OVER_POST_STREAM
+    }
+
     /// Takes the packet out of the set, so that the node can be its only holder.
     pub fn take(&mut self, index: usize) -> Packet {
         let empty = Packet::empty(self.io.timestamp);
@@ -111,8 +142,13 @@ impl Context<'_> {
 
     /// Sends when the call returns. A packet that comes too late is dropped and counted, not an error.
     pub fn send(&mut self, output: usize, packet: Packet) {
-        let sent = self.io.shards.get_mut(output).map(|shard| shard.send(packet));
-        if let Some(Err(reason)) = sent {
+        let timestamp = packet.timestamp();
+        let Some(shard) = self.io.shards.get_mut(output) else {
+            return;
+        };
+        if let Err(reason) = shard.send(packet) {
+            let bound = shard.bound();
+            self.io.late.get_or_insert(LatePacket { timestamp, bound });
             self.drop_counted(reason, 1);
         }
     }
@@ -129,9 +165,35 @@ impl Context<'_> {
         }
     }
 
+    /// The earliest time the output's next packet may have.
+    pub fn output_bound(&self, output: usize) -> Timestamp {
+        self.io.shards.get(output).map_or(Timestamp::DONE, Shard::bound)
+    }
+
+    pub fn output_is_closed(&self, output: usize) -> bool {
+        self.output_bound(output) == Timestamp::DONE
+    }
+
     pub fn close_output(&mut self, output: usize) {
         if let Some(shard) = self.io.shards.get_mut(output) {
             shard.close();
+        }
+    }
+
+    /// In Open: an output's packet for input time t is at t + `micros` or later, so that bounds pass on their own.
+    pub fn set_offset(&mut self, micros: i64) {
+        self.io.offset = Some(micros);
+    }
+
+    /// In Open: what the writer of an input says of the whole stream.
+    pub fn header(&self, input: usize) -> Option<&Payload> {
+        self.io.headers.get(input)?.as_ref()
+    }
+
+    /// In Open: says something of an output's whole stream to whoever reads it.
+    pub fn set_header(&mut self, output: usize, header: Payload) {
+        if let Some(shard) = self.io.shards.get_mut(output) {
+            shard.header = Some(header);
         }
     }
 
@@ -164,8 +226,39 @@ impl Context<'_> {
             port,
             wanted: TypeInfo::of::<T>().name(),
         };
-        let found = self.ports.side.iter().find(|(tag, _)| *tag == port);
-        found.and_then(|(_, packet)| packet.get()).ok_or(missing)
+        self.side_packet(port, 0).and_then(SidePacket::get).ok_or(missing)
+    }
+
+    /// A side packet of any type; none where the port isn't used.
+    pub fn side_packet(&self, port: &str, index: usize) -> Option<&SidePacket> {
+        let mut side = self.ports.side.get()?.iter();
+        side.find(|(tag, at, _)| *tag == port && *at == index)
+            .map(|(_, _, packet)| packet)
+    }
+
+    /// The ports of the side packets that the node was given.
+    pub fn side_ports(&self) -> Vec<(&'static str, usize)> {
+        let side = self.ports.side.get().into_iter().flatten();
+        side.map(|(tag, index, _)| (*tag, *index)).collect()
+    }
+
+    /// Gives a side packet out, once a run; whoever takes it opens after that.
+    pub fn send_side(&mut self, port: &str, index: usize, packet: SidePacket) -> Result<(), NodeError> {
+        let mut outputs = self.ports.side_outputs.iter().enumerate();
+        let output = outputs.find(|(_, (tag, at, _))| *tag == port && *at == index);
+        // A port that the graph doesn't use takes everything.
+        let Some((output, (_, _, carries))) = output else {
+            return Ok(());
+        };
+        if !carries.accepts(Some(packet.type_info())) {
+            return Err(NodeError::SideType {
+                port: port.to_owned(),
+                wanted: carries.to_string(),
+                found: packet.type_info().name(),
+            });
+        }
+        self.io.side.push((output, packet));
+        Ok(())
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -41,6 +41,7 @@ impl Engine {
     pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, woken: &mut Woken) {
         for (shard, outlet) in body.io.shards.iter_mut().zip(&planned.outlets) {
             if shard.has_news() {
+                body.delivered |= !shard.packets.is_empty() && !outlet.readers.is_empty();
                 self.deliver(shard, outlet, woken);
             }
         }
@@ -145,9 +146,10 @@ impl Engine {
         if shard.has_news() {
             self.deliver(&mut shard, &input.outlet, &mut woken);
         }
+        // Before the stream can be seen as closed: whoever looks for the end of the run must find them.
+        self.services.pool.publish_all(woken);
         drop(shard);
         feed.open_door();
-        self.services.pool.publish_all(woken);
     }
 
     pub(crate) fn is_throttled(&self, index: usize) -> bool {

@@ -11,33 +11,62 @@ use crate::sync::lock;
 use crate::timestamp::Timestamp;
 
 impl Engine {
-    /// Nothing can run: make room where streams are full, or say who waits for what.
+    /// Nothing can run: make room where streams are full, or see that the run is over.
     pub(crate) fn idle(&self, asked: u64, timers: bool) {
+        if !self.services.pool.is_paused() && !self.make_room() && !timers {
+            self.end_if_done();
+        }
+        let mut outcome = lock(&self.outcome);
+        outcome.idle_asked = outcome.idle_asked.max(asked);
+        drop(outcome);
+        self.changed.notify_all();
+    }
+
+    /// Sources that are held back while everything waits would wait for ever. True if there were any.
+    fn make_room(&self) -> bool {
+        let held_back = |index: usize| self.is_throttled(index);
+        if !(0..self.throttles.len()).any(held_back) {
+            return false;
+        }
         let mut woken = Woken::new();
         let mut grown = false;
         for (cell, planned) in self.cells.iter().zip(&self.plan.nodes) {
             let mut inbox = lock(&cell.inbox);
-            if inbox.grow() {
+            if self.plan.report_deadlock {
+                if let Some(port) = inbox.full_input().and_then(|input| planned.inputs.get(input)) {
+                    let (node, stream) = (planned.name.clone(), port.stream.clone());
+                    drop(inbox);
+                    self.fail(RunError::Deadlock { node, stream });
+                    return true;
+                }
+            } else if inbox.grow() {
                 grown = true;
                 let crossings = inbox.crossings();
                 drop(inbox);
                 tracing::debug!(
-                    node = cell.ports.node,
+                    node = planned.name,
                     "a full stream got room: everything waited for it"
                 );
                 self.apply(planned, crossings, &mut woken);
             }
         }
         self.services.pool.publish_all(woken);
+        grown
+    }
+
+    /// No source is left, all inputs are closed, and nothing can run: what still waits, waits in vain.
+    fn end_if_done(&self) {
         let fed = self.feeds.iter().any(|feed| !lock(&feed.shard).is_closed());
-        if !grown && !fed && !timers && self.open_nodes.load(Ordering::SeqCst) > 0 {
-            self.fail(self.stalled());
+        if fed || !lock(&self.layers).is_empty() || self.open_nodes.load(Ordering::SeqCst) == 0 {
+            return;
         }
-        if !grown {
-            let mut outcome = lock(&self.outcome);
-            outcome.idle_asked = outcome.idle_asked.max(asked);
-            drop(outcome);
-            self.changed.notify_all();
+        // Somebody may have fed the graph, and closed it, since this worker saw that nothing could run.
+        if !self.services.pool.others_rest() {
+            return;
+        }
+        match self.unopened() {
+            Some(error) => self.fail(error),
+            None => self.services.pool.halt(),
         }
     }
 
@@ -52,7 +81,7 @@ impl Engine {
         }
         for (index, cell) in self.cells.iter().enumerate().take(self.plan.sources) {
             let mut inbox = lock(&cell.inbox);
-            if matches!(inbox.phase, Phase::Timed(_) | Phase::Throttled) {
+            if matches!(inbox.phase, Phase::Timed(_) | Phase::Throttled | Phase::Layered) {
                 inbox.phase = Phase::Queued;
                 drop(inbox);
                 self.services.pool.publish(index);
@@ -91,22 +120,5 @@ impl Engine {
         };
         drop(outcome);
         self.changed.notify_all();
-    }
-
-    fn stalled(&self) -> RunError {
-        let waiting = self
-            .cells
-            .iter()
-            .zip(&self.plan.nodes)
-            .find_map(|(cell, planned)| {
-                let inbox = lock(&cell.inbox);
-                let awaited = (inbox.queued() > 0).then(|| inbox.awaited_input()).flatten()?;
-                Some((
-                    cell.ports.node.clone(),
-                    planned.inputs.get(awaited)?.stream.clone(),
-                ))
-            });
-        let (node, stream) = waiting.unwrap_or_default();
-        RunError::Stalled { node, stream }
     }
 }

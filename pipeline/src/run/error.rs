@@ -14,12 +14,45 @@ pub enum RunError {
         call: &'static str,
         problem: String,
     },
+    #[error("node {node}: a packet at {timestamp} was sent when {bound} was the earliest time allowed")]
+    Late {
+        node: String,
+        timestamp: Timestamp,
+        bound: Timestamp,
+    },
+    #[error("node {node} waits for side packet {name}, which no node made")]
+    NoSidePacket { node: String, name: String },
+    #[error("all wait for stream {stream}, which is full, to be read by node {node}; raise its queueSize")]
+    Deadlock { node: String, stream: String },
     #[error("the run was cancelled")]
     Cancelled,
     #[error("a worker thread of the graph broke; the log says where")]
     Broken,
-    #[error("nothing can run any more: node {node} waits for stream {stream}")]
-    Stalled { node: String, stream: String },
+}
+
+impl RunError {
+    /// The kind of error, in the reference's terms.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Node { .. } => "unknown",
+            Self::Late { .. } => "invalidArgument",
+            Self::NoSidePacket { .. } => "failedPrecondition",
+            Self::Deadlock { .. } => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::Broken => "internal",
+        }
+    }
+
+    /// The node at which it happened.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Node { node, .. }
+            | Self::Late { node, .. }
+            | Self::NoSidePacket { node, .. }
+            | Self::Deadlock { node, .. } => Some(node),
+            Self::Cancelled | Self::Broken => None,
+        }
+    }
 }
 
 /// Why a graph didn't start.

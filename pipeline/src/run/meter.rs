@@ -1,9 +1,10 @@
 //! What one node did: counts and times, since the start and since somebody last asked.
 
+mod times;
+
 use std::mem;
 
-use hdrhistogram::Histogram;
-
+pub(crate) use crate::run::meter::times::Times;
 use crate::stats::{DropReason, Drops, Quantiles};
 
 /// One node's figures. Recording allocates only while a histogram grows to the times it sees.
@@ -23,13 +24,6 @@ pub(crate) struct Tally {
     start_age: Times,
     end_age: Times,
     lateness: Times,
-}
-
-/// Spans of time: quantiles to two digits, the longest exactly, since it is held against declared limits.
-#[derive(Debug, Clone)]
-struct Times {
-    spans: Histogram<u32>,
-    max: i64,
 }
 
 /// One call of Process; times in nanoseconds.
@@ -92,10 +86,10 @@ impl Tally {
             processed: 0,
             produced: 0,
             errors: 0,
-            process: Times::new(),
-            start_age: Times::new(),
-            end_age: Times::new(),
-            lateness: Times::new(),
+            process: Times::default(),
+            start_age: Times::default(),
+            end_age: Times::default(),
+            lateness: Times::default(),
         }
     }
 
@@ -109,9 +103,7 @@ impl Tally {
             (&mut self.end_age, &other.end_age),
             (&mut self.lateness, &other.lateness),
         ] {
-            // Both grow on demand, so adding can't fail.
-            let _ = mine.spans.add(&theirs.spans);
-            mine.max = mine.max.max(theirs.max);
+            mine.add(theirs);
         }
     }
 
@@ -150,37 +142,6 @@ fn subtract(now: &Drops, before: &Drops) -> Drops {
         full: now.full.saturating_sub(before.full),
         limited: now.limited.saturating_sub(before.limited),
         closed: now.closed.saturating_sub(before.closed),
-    }
-}
-
-impl Times {
-    /// Two digits keep 200 nodes within a few MiB.
-    #[expect(clippy::expect_used, reason = "2 is a valid number of digits")]
-    fn new() -> Self {
-        Self {
-            spans: Histogram::new(2).expect("2 digits"),
-            max: 0,
-        }
-    }
-
-    fn record(&mut self, nanos: i64) {
-        // Grows on demand up to the longest time there is, so recording can't fail.
-        let _ = self.spans.record(u64::try_from(nanos).unwrap_or(0));
-        self.max = self.max.max(nanos);
-    }
-
-    fn quantiles(&self) -> Quantiles {
-        if self.spans.is_empty() {
-            return Quantiles::default();
-        }
-        let max = self.max as f64 / 1e6;
-        let at = |quantile| (self.spans.value_at_quantile(quantile) as f64 / 1e6).min(max);
-        Quantiles {
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            max,
-        }
     }
 }
 

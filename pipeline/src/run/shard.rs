@@ -1,6 +1,6 @@
 //! One output of a node while it is called: what it sends is kept here and delivered when the call returns.
 
-use crate::packet::Packet;
+use crate::packet::{Packet, Payload};
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
@@ -12,6 +12,8 @@ pub(crate) struct Shard {
     /// The bound that consumers know of.
     announced: Timestamp,
     sent_any: bool,
+    /// What Open said of the whole stream.
+    pub(crate) header: Option<Payload>,
 }
 
 impl Shard {
@@ -21,6 +23,7 @@ impl Shard {
             bound: Timestamp::PRE_STREAM,
             announced: Timestamp::PRE_STREAM,
             sent_any: false,
+            header: None,
         }
     }
 

@@ -9,6 +9,8 @@ use crate::options::OptionError;
 pub struct GraphError {
     /// Line in the text, counted from 1, where known.
     pub line: Option<u64>,
+    /// The file that the line is in, where it isn't the graph's own: a subgraph's.
+    pub file: Option<String>,
     pub node: Option<String>,
     pub problem: Problem,
 }
@@ -17,6 +19,7 @@ impl GraphError {
     pub(crate) fn graph(problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: None,
             problem,
         }
@@ -25,6 +28,7 @@ impl GraphError {
     pub(crate) fn node(node: &str, problem: Problem) -> Self {
         Self {
             line: None,
+            file: None,
             node: Some(node.to_owned()),
             problem,
         }
@@ -33,8 +37,11 @@ impl GraphError {
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, &self.file) {
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (Some(line), Some(file)) => write!(f, "{file}, line {line}: ")?,
+            (None, Some(file)) => write!(f, "{file}: ")?,
+            (None, None) => {}
         }
         if let Some(node) = &self.node {
             write!(f, "node {node}: ")?;
@@ -51,6 +58,8 @@ pub enum Side {
     Input,
     Output,
     SidePacket,
+    /// The graph's own streams and side packets.
+    Graph,
 }
 
 impl fmt::Display for Side {
@@ -59,6 +68,7 @@ impl fmt::Display for Side {
             Self::Input => "input",
             Self::Output => "output",
             Self::SidePacket => "side packet",
+            Self::Graph => "the graph's port",
         })
     }
 }
@@ -122,11 +132,23 @@ pub enum Problem {
     },
     #[error("output stream {stream} of the graph is written by no node{hint}")]
     NoOutput { stream: String, hint: String },
-    #[error("graph stream name `{0}` isn't possible; use small letters, digits and _, a letter first")]
-    StreamName(String),
     #[error("stream {0} is listed twice among the graph's streams")]
     RepeatedStream(String),
-    #[error("the nodes {} form a cycle; every stream must lead away from the sources", .0.join(" → "))]
+    #[error("side packet {name} is also made by {other}; every side packet has one maker")]
+    TwoMakers { name: String, other: String },
+    #[error("output side packet {name} of the graph is made by no node")]
+    NoMaker { name: String },
+    #[error("side packet {port} takes {wanted}, but {name} is {found} (made by {maker})")]
+    SideTypeMismatch {
+        port: String,
+        wanted: String,
+        name: String,
+        found: &'static str,
+        maker: String,
+    },
+    #[error(
+        "the nodes {} form a cycle; list the input that closes it in its node's `backEdges`", .0.join(" → ")
+    )]
     Cycle(Vec<String>),
     #[error("input {port} takes {wanted}, but stream {stream} carries {found} (written by {producer})")]
     TypeMismatch {
@@ -152,4 +174,37 @@ pub enum Problem {
         value: u32,
         limits: &'static str,
     },
+    #[error("executor name `{0}` is reserved; `default`, `gpu` and names that begin with __ are")]
+    ReservedExecutor(String),
+    #[error("executor {0} is declared twice")]
+    RepeatedExecutor(String),
+    #[error("executor {executor} isn't declared{hint}")]
+    UnknownExecutor { executor: String, hint: String },
+    #[error("`{field}` names {port}, which is no input of this node{hint}")]
+    UnknownInput {
+        field: &'static str,
+        port: String,
+        hint: String,
+    },
+    #[error("`{field}` names input {port} twice")]
+    RepeatedInput { field: &'static str, port: String },
+    #[error("`{field}` has an effect on sources only, nodes without inputs")]
+    NoSourceField { field: &'static str },
+    #[error("{why}")]
+    Settings { why: &'static str },
+    #[error("`{field}` has no effect on a node that stands for a subgraph; set it on the nodes inside")]
+    SubgraphField { field: &'static str },
+    #[error("the subgraphs {} use each other in a circle", .0.join(" → "))]
+    SubgraphCircle(Vec<String>),
+    #[error("there is a subgraph {0} already; give each its own `type`")]
+    RepeatedSubgraph(String),
+    #[error("the graph has more than {limit} nodes when its subgraphs are put in their places")]
+    TooManyNodes { limit: usize },
+    #[error(
+        "stream {stream} of subgraph {subgraph} is given to several of its ports; give each a node of its own, for \
+         instance a PassThrough"
+    )]
+    SharedPort { stream: String, subgraph: String },
+    #[error("optionValues of `{option}`: {problem}")]
+    OptionValue { option: String, problem: String },
 }

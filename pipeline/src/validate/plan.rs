@@ -7,7 +7,8 @@ use crate::contract::{Contract, PortType};
 use crate::node::NodeType;
 use crate::options::OptionMap;
 use crate::packet::TypeInfo;
-use crate::spec::Freshness;
+use crate::spec::policy::FixedSize;
+use crate::spec::{Freshness, InFlight, OnFailure, Priority};
 
 /// Proof that a graph can be started. Cheap to clone; can be started any number of times.
 #[derive(Debug, Clone)]
@@ -18,11 +19,26 @@ pub(crate) struct Plan {
     pub(crate) nodes: Vec<PlannedNode>,
     /// How many of the first nodes are sources.
     pub(crate) sources: usize,
+    /// The order in which nodes open: every writer before its readers.
+    pub(crate) open_order: Vec<usize>,
     pub(crate) inputs: Vec<PlannedInput>,
     pub(crate) outputs: Vec<String>,
-    pub(crate) queue_limit: usize,
     pub(crate) threads: Option<usize>,
+    /// Further thread pools; a node's executor 0 is the graph's own, 1 the first of these.
+    pub(crate) executors: Vec<PlannedExecutor>,
+    /// Side packets that must be given.
     pub(crate) side: Vec<RequiredSidePacket>,
+    /// Names of side packets that can be read from outside.
+    pub(crate) side_outputs: Vec<String>,
+    /// Number of branches: groups of nodes that are fed by the same sources.
+    pub(crate) branches: usize,
+    /// Branches with nodes other than sources.
+    pub(crate) reader_branches: usize,
+    /// Nodes from this number on are of the graph's most urgent class.
+    pub(crate) top_from: usize,
+    /// A late packet ends the run.
+    pub(crate) late_is_error: bool,
+    pub(crate) report_deadlock: bool,
 }
 
 #[derive(Debug)]
@@ -33,15 +49,57 @@ pub(crate) struct PlannedNode {
     pub(crate) contract: Contract,
     pub(crate) inputs: Vec<PlannedPort>,
     pub(crate) outputs: Vec<PlannedPort>,
-    /// Port and the graph's name for the side packet.
-    pub(crate) side: Vec<(&'static str, String)>,
+    /// Port, index and the graph's name for the side packet.
+    pub(crate) side: Vec<(&'static str, usize, String)>,
+    pub(crate) side_outputs: Vec<(&'static str, usize, String)>,
+    pub(crate) policy: PlannedPolicy,
     pub(crate) freshness: Freshness,
     /// Nanoseconds.
     pub(crate) max_age: Option<i64>,
+    /// Nanoseconds from capture to the end of the node's call.
+    pub(crate) deadline: Option<i64>,
+    pub(crate) in_flight: Option<InFlight>,
+    /// The node's own or, where that is higher, that of the nodes it feeds.
+    pub(crate) class: Priority,
+    pub(crate) on_failure: OnFailure,
+    /// Calls that may run at once.
+    pub(crate) parallel: usize,
+    pub(crate) executor: usize,
+    pub(crate) layer: u32,
+    /// Which group of nodes it belongs to, for fairness between sources; sources belong to their own.
+    pub(crate) branch: usize,
+    /// Sources and graph inputs that feed it.
+    pub(crate) fed_by: usize,
     /// Per output: who reads it.
     pub(crate) outlets: Vec<Outlet>,
     /// Per input: the sources and graph inputs that fill it in the end. Sources by node number, then graph inputs.
     pub(crate) ancestors: Vec<Vec<usize>>,
+    /// Nodes that this one feeds, at any distance, back edges apart.
+    pub(crate) descendants: Vec<usize>,
+    /// Nodes that write an input which is no back edge: they open first.
+    pub(crate) opens_after: Vec<usize>,
+}
+
+/// An input policy with its ports found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PlannedPolicy {
+    Default { batch: usize },
+    Immediate,
+    SyncSet(Vec<Vec<usize>>),
+    FixedSize(FixedSize),
+    EarlyClose,
+    Barrier,
+    Align { base: usize },
+    Mux,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedExecutor {
+    pub(crate) name: String,
+    pub(crate) threads: usize,
+    pub(crate) nice: u32,
+    /// Bytes.
+    pub(crate) stack: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +107,9 @@ pub(crate) struct PlannedPort {
     pub(crate) tag: &'static str,
     pub(crate) index: usize,
     pub(crate) stream: String,
+    pub(crate) back_edge: bool,
+    /// Packets it holds before its sources are held back.
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -89,6 +150,11 @@ impl ValidatedGraph {
     /// Names of all nodes, in the order of urgency.
     pub fn node_names(&self) -> impl Iterator<Item = &str> {
         self.0.nodes.iter().map(|node| node.name.as_str())
+    }
+
+    /// Side packets that the graph gives out.
+    pub fn output_side_packets(&self) -> impl Iterator<Item = &str> {
+        self.0.side_outputs.iter().map(String::as_str)
     }
 
     /// Streams that must be fed from outside.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::contract::{Arity, Contract, Port, PortType};
 use crate::nearest::listed;
 use crate::validate::error::{Problem, Side};
-use crate::validate::plan::PlannedPort;
 
 /// Full streams are kept as bits of one word.
 pub(crate) const MAX_PORTS: usize = 64;
@@ -132,18 +131,24 @@ pub(crate) fn check_pairs(contract: &Contract, inputs: &[Entry], outputs: &[Entr
 }
 
 /// Entries in the order of the contract: by its ports, then by index.
-pub(crate) fn arrange(entries: &[Entry], ports: &[Port]) -> Vec<PlannedPort> {
+pub(crate) fn arrange<'a>(entries: &'a [Entry], ports: &[Port]) -> Vec<(&'static str, &'a Entry)> {
     let mut arranged = Vec::with_capacity(entries.len());
     for port in ports {
         let mut of_tag: Vec<&Entry> = entries.iter().filter(|entry| entry.tag == port.tag).collect();
         of_tag.sort_by_key(|entry| entry.index);
-        arranged.extend(of_tag.into_iter().map(|entry| PlannedPort {
-            tag: port.tag,
-            index: entry.index,
-            stream: entry.stream.clone(),
-        }));
+        arranged.extend(of_tag.into_iter().map(|entry| (port.tag, entry)));
     }
     arranged
+}
+
+/// Reads a port as a user names it: `TAG`, `TAG:index` or, without a tag, `index`.
+pub(crate) fn read_port(text: &str) -> Option<(&str, usize)> {
+    match text.rsplit_once(':') {
+        Some((tag, index)) => (tag.is_empty() || is_tag(tag)).then_some((tag, parse_index(index).ok()?)),
+        None if text.is_empty() => Some(("", 0)),
+        None if is_tag(text) => Some((text, 0)),
+        None => Some(("", parse_index(text).ok()?)),
+    }
 }
 
 pub(crate) fn port_text(tag: &str, index: usize) -> String {

@@ -27,7 +27,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "- {name: d, calculator: Zebra, inputs: [frames]}",
-        "node d: calculator Zebra is unknown; known are Busy, Classify, Count",
+        "node d: calculator Zebra is unknown; known are BeginLoop, Busy, ",
     ),
     (
         "- {name: 9d, calculator: Discard, inputs: [frames]}",
@@ -55,7 +55,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "- {name: d, calculator: PassThrough, inputs: [frames], outputs: [a, b]}",
-        "node d: output 1 has no input of the same number to carry",
+        "node d: input and output streams must have the same tags and indexes",
     ),
     (
         "- {name: d, calculator: Classify, inputs: [frames], outputs: [a]}",
@@ -64,7 +64,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "- {name: p, calculator: PassThrough, inputs: [frames], outputs: [b]}\n\
              - {name: d, calculator: MqttSink, inputs: [b], options: {stream: x}}",
-        "node d: input 0 takes Labels or Value or i64 or f64 or bool or String, but stream b carries Frame",
+        "node d: input 0 takes Labels or Detections or ",
     ),
     (
         "- {name: d, calculator: Discard}",
@@ -118,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "the nodes a → b → c → a form a cycle",
     ),
     ("maxQueueSize: 0", "maxQueueSize is 0; it must be 1 to 10000"),
-    ("inputStreams: [In]", "graph stream name `In` isn't possible"),
+    ("inputStreams: [In]", "the graph's port `In` can't be read"),
     (
         "inputStreams: [frames]",
         "node camera: stream frames is also written by the graph's inputStreams",

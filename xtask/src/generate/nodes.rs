@@ -34,6 +34,7 @@ fn section(node: &NodeReference) -> String {
         ("input", &node.inputs),
         ("output", &node.outputs),
         ("side packet", &node.side_packets),
+        ("output side packet", &node.output_side_packets),
     ];
     if ports.iter().any(|(_, list)| !list.is_empty()) {
         text.push_str("\n| port | tag | carries | how many | |\n| --- | --- | --- | --- | --- |\n");

@@ -1,12 +1,16 @@
 //! A node's input streams: packets, bounds, what can be processed next, and what is dropped at the door.
 
-use std::collections::VecDeque;
+mod newest;
+mod stream;
 
-use crate::contract::InputPolicy;
 use crate::packet::Packet;
+use crate::run::inbox::newest::Newest;
+pub(crate) use crate::run::inbox::stream::Stream;
+use crate::run::policy::{Offer, Policy};
 use crate::spec::Freshness;
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
+use crate::validate::plan::PlannedPolicy;
 
 /// Where a node is in its life. Only the worker that took it out of `Queued` moves it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +20,14 @@ pub(crate) enum Phase {
     Idle,
     Queued,
     Running,
-    /// A source that waits for this time.
+    /// Waits for this time: a source for its next frame, any other node for its turn to start one.
     Timed(i64),
     /// A source that waits until its streams have room.
     Throttled,
+    /// Waits until fewer frames are under way.
+    Limited,
+    /// A source whose layer hasn't begun.
+    Layered,
     Closed,
 }
 
@@ -35,34 +43,43 @@ pub(crate) enum Readiness {
 }
 
 /// How a node takes its inputs: fixed when the graph starts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rules {
-    pub(crate) policy: InputPolicy,
+    pub(crate) policy: PlannedPolicy,
     pub(crate) freshness: Freshness,
+    /// Nanoseconds from capture after which the node doesn't start any more.
     pub(crate) max_age: Option<i64>,
     pub(crate) offset: Option<i64>,
     pub(crate) process_bounds: bool,
+    /// Per input the number of the group of inputs that come from the same sources.
+    pub(crate) origins: Vec<usize>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) phase: Phase,
     pub(crate) streams: Vec<Stream>,
-    rules: Rules,
-    /// The time of the last set or settled time.
-    processed: Timestamp,
+    policy: Policy,
+    newest: Option<Newest>,
+    max_age: Option<i64>,
+    pub(crate) offset: Option<i64>,
     /// The input bound that the outputs know of already.
     forwarded: Timestamp,
+    /// Sets to gather before the node is called for each, and those gathered.
+    batch: usize,
+    gathered: Vec<Gathered>,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
+    /// The time of the set that the node works on.
+    pub(crate) running: Option<Timestamp>,
+    /// Times a full stream was given room because everything waited for it.
+    pub(crate) grown: u64,
 }
 
+/// A set that waits for its batch to be complete.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    queue: VecDeque<Packet>,
-    bound: Timestamp,
-    limit: usize,
-    /// Sources are held back on behalf of this stream.
-    full: bool,
+pub(crate) struct Gathered {
+    pub(crate) at: Timestamp,
+    pub(crate) set: Vec<Packet>,
 }
 
 /// Streams whose sources must be held back, or may run again.
@@ -73,20 +90,27 @@ pub(crate) struct Crossings {
 }
 
 impl Inbox {
-    pub(crate) fn new(inputs: usize, limit: usize, rules: Rules) -> Self {
-        let stream = || Stream {
-            queue: VecDeque::new(),
-            bound: Timestamp::PRE_STREAM,
-            limit,
-            full: false,
+    pub(crate) fn new(limits: impl Iterator<Item = usize>, rules: &Rules) -> Self {
+        let streams: Vec<Stream> = limits.map(Stream::new).collect();
+        let newest = (rules.freshness == Freshness::Newest).then(|| Newest::new(&rules.origins));
+        let policy = Policy::new(&rules.policy, streams.len(), rules.process_bounds);
+        let batch = match rules.policy {
+            PlannedPolicy::Default { batch } => batch,
+            _ => 1,
         };
         Self {
             phase: Phase::Unopened,
-            streams: (0..inputs).map(|_| stream()).collect(),
-            rules,
-            processed: Timestamp::UNSET,
+            streams,
+            policy: if newest.is_some() { policy.fair() } else { policy },
+            newest,
+            max_age: rules.max_age,
+            offset: rules.offset,
             forwarded: Timestamp::UNSET,
+            batch,
+            gathered: Vec::new(),
             dropped: [0; DropReason::ALL.len()],
+            running: None,
+            grown: 0,
         }
     }
 
@@ -98,59 +122,70 @@ impl Inbox {
                 if closed {
                     self.dropped[DropReason::Closed as usize] += 1;
                 } else {
-                    stream.queue.push_back(packet);
+                    stream.push(packet);
                 }
             }
             stream.bound = bound;
         }
-        if self.rules.freshness == Freshness::Newest {
+        if self.newest.is_some() {
             self.keep_newest();
         }
     }
 
-    pub(crate) fn readiness(&self) -> Readiness {
-        if self.streams.is_empty() {
-            return Readiness::Wait;
-        }
-        let mut head = Timestamp::DONE;
-        let mut empty_bound = Timestamp::DONE;
-        for stream in &self.streams {
-            match stream.queue.front() {
-                Some(packet) => head = head.min(packet.timestamp()),
-                None => empty_bound = empty_bound.min(stream.bound),
+    pub(crate) fn readiness(&mut self) -> Readiness {
+        let offer = self
+            .policy
+            .offer(&mut self.streams, &mut self.dropped[DropReason::Late as usize]);
+        match offer {
+            Offer::Set(at) => Readiness::Process(at),
+            Offer::Done => Readiness::Close,
+            Offer::Wait(bound) => {
+                // Outputs learn of a batch when its sets were processed, not before.
+                let bound = self.gathered.first().map_or(bound, |first| first.at);
+                if self.offset.is_some() && bound.is_range_value() && bound > self.forwarded {
+                    Readiness::Forward(bound)
+                } else {
+                    Readiness::Wait
+                }
             }
         }
-        if head.min(empty_bound) >= Timestamp::ONE_OVER_POST_STREAM {
-            return Readiness::Close;
-        }
-        let settled = match self.rules.policy {
-            InputPolicy::Default => head < empty_bound,
-            InputPolicy::Immediate => head != Timestamp::DONE,
-        };
-        if settled {
-            return Readiness::Process(head);
-        }
-        self.bounds_alone(head.min(empty_bound))
     }
 
     /// Moves the set of time `at` to `set`, which has one place per stream.
     pub(crate) fn take_set(&mut self, at: Timestamp, set: &mut [Packet]) {
-        for (stream, place) in self.streams.iter_mut().zip(set) {
-            *place = match stream.queue.front() {
-                Some(packet) if packet.timestamp() == at => stream.queue.pop_front(),
-                _ => None,
-            }
-            .unwrap_or(Packet::empty(at));
+        let dropped = &mut self.dropped[DropReason::Late as usize];
+        self.policy.take(at, &mut self.streams, set, dropped);
+        if let Some(newest) = &mut self.newest {
+            newest.served(set);
         }
-        self.processed = at;
         self.forwarded = self.forwarded.max(at.next_allowed_in_stream());
     }
 
+    /// Whether sets are gathered before the node is called.
+    pub(crate) fn gathers(&self) -> bool {
+        self.batch > 1
+    }
+
+    /// Puts the set of time `at` to those that wait for a full batch; gives the batch when it is complete.
+    pub(crate) fn gather(&mut self, at: Timestamp) -> Option<Vec<Gathered>> {
+        let mut set = vec![Packet::empty(at); self.streams.len()];
+        self.take_set(at, &mut set);
+        self.gathered.push(Gathered { at, set });
+        (self.gathered.len() >= self.batch).then(|| std::mem::take(&mut self.gathered))
+    }
+
+    /// What is left of a batch when no further set comes.
+    pub(crate) fn take_gathered(&mut self) -> Vec<Gathered> {
+        std::mem::take(&mut self.gathered)
+    }
+
     /// Drops the sets that are older than the node allows, and says what it can do then.
-    pub(crate) fn settle(&mut self, now: i64) -> Readiness {
+    pub(crate) fn settle(&mut self, now: i64, max_age: Option<i64>) -> Readiness {
+        self.choose_newest();
+        let max_age = self.max_age.into_iter().chain(max_age).min();
         loop {
             let readiness = self.readiness();
-            let (Readiness::Process(at), Some(max_age)) = (readiness, self.rules.max_age) else {
+            let (Readiness::Process(at), Some(max_age)) = (readiness, max_age) else {
                 return readiness;
             };
             let too_old =
@@ -165,7 +200,7 @@ impl Inbox {
     pub(crate) fn crossings(&mut self) -> Crossings {
         let mut crossings = Crossings::default();
         for (input, stream) in self.streams.iter_mut().enumerate() {
-            let full = stream.queue.len() >= stream.limit && self.phase != Phase::Closed;
+            let full = stream.len() >= stream.limit && self.phase != Phase::Closed;
             if full != stream.full {
                 stream.full = full;
                 let bit = 1 << input;
@@ -183,19 +218,23 @@ impl Inbox {
     pub(crate) fn grow(&mut self) -> bool {
         let mut grown = false;
         for stream in self.streams.iter_mut().filter(|stream| stream.full) {
-            stream.limit = stream.queue.len() + 1;
+            stream.limit = stream.len() + 1;
             grown = true;
         }
+        self.grown += u64::from(grown);
         grown
+    }
+
+    /// The first full input.
+    pub(crate) fn full_input(&self) -> Option<usize> {
+        self.streams.iter().position(|stream| stream.full)
     }
 
     /// Lets go of everything: the node is closed.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Closed;
-        for stream in &mut self.streams {
-            self.dropped[DropReason::Closed as usize] += stream.queue.len() as u64;
-            stream.queue = VecDeque::new();
-        }
+        let left: u64 = self.streams.iter_mut().map(Stream::clear).sum();
+        self.dropped[DropReason::Closed as usize] += left;
     }
 
     pub(crate) fn forward_done(&mut self, bound: Timestamp) {
@@ -203,74 +242,56 @@ impl Inbox {
     }
 
     pub(crate) fn queued(&self) -> u64 {
-        self.streams.iter().map(|stream| stream.queue.len() as u64).sum()
+        self.streams.iter().map(|stream| stream.len() as u64).sum()
     }
 
-    /// The input that keeps waiting packets from being processed.
-    pub(crate) fn awaited_input(&self) -> Option<usize> {
+    /// The time of the oldest packet that waits.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        let heads = self.streams.iter().filter_map(Stream::head);
+        heads.map(Packet::timestamp).min()
+    }
+
+    /// The input that keeps waiting packets from being processed, and the bound it has.
+    pub(crate) fn awaited_input(&self) -> Option<(usize, Timestamp)> {
         let empty = self
             .streams
             .iter()
             .enumerate()
-            .filter(|(_, stream)| stream.queue.is_empty());
+            .filter(|(_, stream)| stream.is_empty());
         empty
-            .min_by_key(|(_, stream)| stream.bound)
-            .map(|(input, _)| input)
+            .map(|(input, stream)| (input, stream.bound()))
+            .min_by_key(|(_, bound)| *bound)
     }
 
-    fn bounds_alone(&self, bound: Timestamp) -> Readiness {
-        let settled = bound.previous_allowed_in_stream();
-        if self.rules.process_bounds && settled.is_range_value() && settled > self.processed {
-            return Readiness::Process(settled);
-        }
-        if self.rules.offset.is_some() && bound.is_range_value() && bound > self.forwarded {
-            return Readiness::Forward(bound);
-        }
-        Readiness::Wait
-    }
-
-    /// Keeps the newest set that is complete, and what may still become one.
+    /// On arrival: what another packet of the same input has overtaken for good.
     fn keep_newest(&mut self) {
-        match self.rules.policy {
-            InputPolicy::Default => {
-                let bound = self
-                    .streams
-                    .iter()
-                    .map(|stream| stream.bound)
-                    .min()
-                    .unwrap_or(Timestamp::DONE);
-                let times = self
-                    .streams
-                    .iter()
-                    .flat_map(|stream| &stream.queue)
-                    .map(Packet::timestamp);
-                if let Some(newest) = times.filter(|time| *time < bound).max() {
-                    self.drop_before(newest, DropReason::Late);
-                }
-            }
-            InputPolicy::Immediate => {
-                for stream in &mut self.streams {
-                    while stream.queue.len() > 1 {
-                        stream.queue.pop_front();
-                        self.dropped[DropReason::Late as usize] += 1;
-                    }
-                }
-            }
+        let Some(newest) = &self.newest else { return };
+        let late = match self.policy {
+            Policy::Immediate(_) => self.streams.iter_mut().map(Stream::erase_all_but_newest).sum(),
+            Policy::Barrier | Policy::Mux => 0,
+            _ => newest.keep_each(&mut self.streams),
+        };
+        self.dropped[DropReason::Late as usize] += late;
+    }
+
+    /// When the node could start: which of the complete sets it shall be.
+    fn choose_newest(&mut self) {
+        let Some(newest) = &self.newest else { return };
+        if matches!(self.policy, Policy::Immediate(_) | Policy::Barrier | Policy::Mux) {
+            return;
+        }
+        if let Some(at) = newest.choose(&self.streams) {
+            self.drop_before(at, DropReason::Late);
         }
     }
 
     fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> u64 {
-        let mut dropped = 0;
-        for stream in &mut self.streams {
-            while stream
-                .queue
-                .front()
-                .is_some_and(|packet| packet.timestamp() < limit)
-            {
-                stream.queue.pop_front();
-                dropped += 1;
-            }
-        }
+        let dropped = self
+            .streams
+            .iter_mut()
+            .map(|stream| stream.erase_before(limit))
+            .sum();
+        self.policy.forget_offer();
         self.dropped[reason as usize] += dropped;
         dropped
     }
@@ -286,14 +307,15 @@ mod tests {
 
     fn inbox(inputs: usize, change: impl Fn(&mut Rules)) -> Inbox {
         let mut rules = Rules {
-            policy: InputPolicy::Default,
+            policy: PlannedPolicy::Default { batch: 1 },
             freshness: Freshness::All,
             max_age: None,
             offset: None,
             process_bounds: false,
+            origins: vec![0; inputs],
         };
         change(&mut rules);
-        Inbox::new(inputs, 100, rules)
+        Inbox::new((0..inputs).map(|_| 100), &rules)
     }
 
     fn put(inbox: &mut Inbox, input: usize, micros: i64) {
@@ -339,7 +361,7 @@ mod tests {
 
     #[test]
     fn immediate_takes_what_is_there() {
-        let mut inbox = inbox(2, |rules| rules.policy = InputPolicy::Immediate);
+        let mut inbox = inbox(2, |rules| rules.policy = PlannedPolicy::Immediate);
         put(&mut inbox, 0, 5);
         assert_eq!(take(&mut inbox), Some(vec![5, -1]));
         put(&mut inbox, 1, 2);
@@ -385,7 +407,7 @@ mod tests {
         for micros in [0, 5, 20] {
             put(&mut inbox, 0, micros);
         }
-        assert_eq!(inbox.settle(15_001), Readiness::Process(at(20)));
+        assert_eq!(inbox.settle(15_001, None), Readiness::Process(at(20)));
         assert_eq!(inbox.dropped[DropReason::Age as usize], 2);
     }
 
@@ -416,7 +438,6 @@ mod tests {
         let mut inbox = inbox(1, |rules| rules.process_bounds = true);
         inbox.deliver(0, std::iter::empty(), at(7));
         assert_eq!(take(&mut inbox), Some(vec![-1]));
-        assert_eq!(inbox.processed, at(6));
         assert_eq!(inbox.readiness(), Readiness::Wait);
     }
 }

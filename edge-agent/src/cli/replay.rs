@@ -1,0 +1,43 @@
+//! `run --feed`: a graph fed with the lines of a file, and what it gave as lines.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use pipeline::replay::{Feed, ReplayClock, Settings, run};
+use pipeline::{Inputs, ValidatedGraph};
+
+use super::file::read;
+use super::run::models;
+use crate::args::{ClockArg, RunArgs};
+use crate::io::inference::LazyRuntime;
+
+pub(super) fn replay(args: &RunArgs, feed: &Path, graph: &ValidatedGraph) -> Result<ExitCode> {
+    let folder = feed.parent().unwrap_or(Path::new(""));
+    let lines = Feed::parse(&read(feed)?, folder).with_context(|| format!("read {}", feed.display()))?;
+    let inputs = Inputs {
+        side_packets: models(args)?,
+        backend: Arc::new(LazyRuntime),
+        ..Inputs::default()
+    };
+    let settings = Settings {
+        clock: match args.clock {
+            ClockArg::Virtual => ReplayClock::Virtual,
+            ClockArg::Real => ReplayClock::Real,
+        },
+        bounds: args.bounds,
+        head_start: 0,
+    };
+    let record = run(graph, &lines, inputs, &settings).with_context(|| format!("feed {}", feed.display()))?;
+    match &args.record {
+        Some(path) => {
+            let text = record.write(Some(&path.with_extension("frames")))?;
+            std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        }
+        None => write!(std::io::stdout(), "{}", record.write(None)?)?,
+    }
+    let ok = record.status().is_some_and(pipeline::replay::Status::is_ok);
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,109 @@
+//! One input stream as its reader sees it: waiting packets, and the time before which nothing more can come.
+
+use std::collections::VecDeque;
+
+use crate::packet::Packet;
+use crate::timestamp::Timestamp;
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    queue: VecDeque<Packet>,
+    pub(super) bound: Timestamp,
+    pub(super) limit: usize,
+    /// Sources are held back on behalf of this stream.
+    pub(super) full: bool,
+}
+
+impl Stream {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            bound: Timestamp::PRE_STREAM,
+            limit,
+            full: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, packet: Packet) {
+        self.queue.push_back(packet);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn head(&self) -> Option<&Packet> {
+        self.queue.front()
+    }
+
+    /// The time of the next packet, else the earliest that one could have.
+    pub(crate) fn next(&self) -> Timestamp {
+        self.queue.front().map_or(self.bound, Packet::timestamp)
+    }
+
+    /// Used up, and nothing more comes.
+    pub(crate) fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.bound >= Timestamp::ONE_OVER_POST_STREAM
+    }
+
+    pub(crate) fn bound(&self) -> Timestamp {
+        self.bound
+    }
+
+    pub(crate) fn times(&self) -> impl DoubleEndedIterator<Item = Timestamp> {
+        self.queue.iter().map(Packet::timestamp)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Packet> {
+        self.queue.pop_front()
+    }
+
+    /// The packet at this time; without one an empty packet that tells how far the stream is settled.
+    pub(crate) fn pop_at(&mut self, at: Timestamp) -> Packet {
+        match self.queue.front() {
+            Some(packet) if packet.timestamp() == at => self.queue.pop_front(),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.settled())
+    }
+
+    /// An empty packet at the newest time that can't bring a packet any more.
+    pub(crate) fn settled(&self) -> Packet {
+        Packet::empty(self.next().previous_allowed_in_stream())
+    }
+
+    /// Lets go of all packets before `limit`; how many.
+    pub(crate) fn erase_before(&mut self, limit: Timestamp) -> u64 {
+        let mut erased = 0;
+        while self
+            .queue
+            .front()
+            .is_some_and(|packet| packet.timestamp() < limit)
+        {
+            self.queue.pop_front();
+            erased += 1;
+        }
+        erased
+    }
+
+    /// Lets go of all but the newest packet; how many.
+    pub(super) fn erase_all_but_newest(&mut self) -> u64 {
+        let surplus = self.queue.len().saturating_sub(1);
+        self.queue.drain(..surplus);
+        surplus as u64
+    }
+
+    pub(super) fn clear(&mut self) -> u64 {
+        std::mem::take(&mut self.queue).len() as u64
+    }
+
+    /// The time of the `count`-th newest packet, or of the oldest where there are fewer.
+    pub(crate) fn nth_newest(&self, count: usize) -> Option<Timestamp> {
+        let place = self.queue.len().saturating_sub(count.max(1));
+        self.queue.get(place).map(Packet::timestamp)
+    }
+}

@@ -1,0 +1,321 @@
+//! Frames under way: how many a part of the graph works on at once, given or found from what its stages take.
+//!
+//! The slowest stage decides the rate. A frame that enters sooner than that stage can take it only grows old in its
+//! queue; one that enters later leaves the stage idle. So frames enter at the pace of the slowest stage, or of the
+//! worker threads where those are the narrower place, and never more at once than fit on the way.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use crate::run::engine::{Engine, Woken};
+use crate::run::inbox::{Inbox, Phase};
+use crate::spec::{Freshness, InFlight};
+use crate::sync::lock;
+use crate::timestamp::Timestamp;
+use crate::validate::plan::{Plan, PlannedNode};
+
+/// Frames enter this much slower than the slowest stage works, so that a queue before it drains;
+const PACE: f64 = 1.01;
+/// and this much slower while there is one.
+const DRAINING_PACE: f64 = 1.1;
+
+/// One node's part in limiting: its own rule, and whose section it belongs to.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    rule: Option<InFlight>,
+    /// The node and all that it feeds, each after those that feed it.
+    section: Vec<Stage>,
+    /// Nodes whose section this node is in.
+    limited_by: Vec<usize>,
+    workers: usize,
+    state: Mutex<State>,
+}
+
+/// A node of a section.
+#[derive(Debug)]
+struct Stage {
+    node: usize,
+    /// Places in the section of the nodes it feeds, and whether each takes all frames.
+    feeds: Vec<(usize, bool)>,
+    parallel: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: VecDeque<Timestamp>,
+    entered: Option<i64>,
+    was_limited: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Now,
+    /// Not before this time.
+    At(i64),
+    /// When one of those under way is done.
+    WhenFewer,
+}
+
+/// What a section's stages allow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Pace {
+    /// Nanoseconds between frames.
+    interval: f64,
+    /// Frames that fit on the way.
+    frames: usize,
+    /// The first stage itself is the slowest: it needs no other pace than its own.
+    first_is_slowest: bool,
+}
+
+impl Limiter {
+    pub(crate) fn all(plan: &Plan, workers: usize) -> Vec<Self> {
+        let nodes = &plan.nodes;
+        let section = |index: usize, node: &PlannedNode| -> Vec<Stage> {
+            if node.in_flight.is_none() {
+                return Vec::new();
+            }
+            let members: Vec<usize> = std::iter::once(index)
+                .chain(node.descendants.iter().copied())
+                .collect();
+            members
+                .iter()
+                .map(|member| stage(plan, *member, &members))
+                .collect()
+        };
+        let limits = |limiting: usize, node: usize| {
+            limiting == node
+                || nodes
+                    .get(limiting)
+                    .is_some_and(|limiter| limiter.descendants.contains(&node))
+        };
+        nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| Self {
+                rule: node.in_flight,
+                section: section(index, node),
+                limited_by: (0..nodes.len())
+                    .filter(|limiting| nodes.get(*limiting).is_some_and(|node| node.in_flight.is_some()))
+                    .filter(|limiting| limits(*limiting, index))
+                    .collect(),
+                workers,
+                state: Mutex::default(),
+            })
+            .collect()
+    }
+
+    fn pace(&self, usual_nanos: impl Fn(usize) -> i64) -> Pace {
+        let costs: Vec<f64> = self
+            .section
+            .iter()
+            .map(|stage| usual_nanos(stage.node) as f64)
+            .collect();
+        pace(&self.section, &costs, self.workers)
+    }
+}
+
+fn stage(plan: &Plan, node: usize, members: &[usize]) -> Stage {
+    let Some(planned) = plan.nodes.get(node) else {
+        return Stage {
+            node,
+            feeds: Vec::new(),
+            parallel: 1,
+        };
+    };
+    let mut feeds: Vec<(usize, bool)> = planned
+        .outlets
+        .iter()
+        .flat_map(|outlet| &outlet.readers)
+        .filter_map(|(reader, _)| {
+            let place = members.iter().position(|member| member == reader)?;
+            let all = plan.nodes.get(*reader)?.freshness == Freshness::All;
+            Some((place, all))
+        })
+        .collect();
+    feeds.sort_unstable();
+    feeds.dedup();
+    Stage {
+        node,
+        feeds,
+        parallel: planned.parallel,
+    }
+}
+
+/// A stage that takes all frames holds back what feeds it. One that takes the newest drops at its own door, so what
+/// feeds it goes at the pace of the quickest of those.
+fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
+    let mut intervals = vec![0.0_f64; section.len()];
+    let mut longest = vec![0.0_f64; section.len()];
+    for (place, stage) in section.iter().enumerate().rev() {
+        let cost = costs.get(place).copied().unwrap_or(0.0);
+        let at = |list: &[f64], place: usize| list.get(place).copied().unwrap_or(0.0);
+        let later = stage.feeds.iter().filter(|(fed, _)| *fed > place);
+        let demand = |all: bool| later.clone().filter(move |(_, takes_all)| *takes_all == all);
+        let slowest = demand(true).map(|(fed, _)| at(&intervals, *fed)).reduce(f64::max);
+        let quickest = demand(false)
+            .map(|(fed, _)| at(&intervals, *fed))
+            .reduce(f64::min);
+        let wanted = slowest.or(quickest).unwrap_or(0.0);
+        let rest = later
+            .clone()
+            .map(|(fed, _)| at(&longest, *fed))
+            .fold(0.0, f64::max);
+        if let (Some(interval), Some(way)) = (intervals.get_mut(place), longest.get_mut(place)) {
+            *interval = (cost / stage.parallel as f64).max(wanted);
+            *way = cost + rest;
+        }
+    }
+    let slowest = intervals.first().copied().unwrap_or(0.0);
+    // A stage that drops does its work for a share of the frames only.
+    let work: f64 = costs
+        .iter()
+        .zip(&intervals)
+        .map(|(cost, interval)| cost * (slowest / interval.max(1.0)).min(1.0))
+        .sum();
+    let interval = slowest.max(work / workers as f64);
+    let way = longest.first().copied().unwrap_or(0.0);
+    let own = costs.first().copied().unwrap_or(0.0);
+    Pace {
+        interval,
+        frames: (way / interval.max(1.0) - 0.05).ceil().max(1.0) as usize,
+        first_is_slowest: interval <= own * 1.001,
+    }
+}
+
+impl Engine {
+    /// Whether a node may begin with the set at `at`. The caller holds the node's own inbox.
+    pub(crate) fn admission(&self, index: usize, at: Timestamp, now: i64) -> Admission {
+        let Some((limiter, rule)) = self
+            .limiters
+            .get(index)
+            .and_then(|limiter| Some((limiter, limiter.rule?)))
+        else {
+            return Admission::Now;
+        };
+        // A section of one node takes its next frame when it is done with the last.
+        if limiter.section.len() == 1 {
+            return Admission::Now;
+        }
+        let mut state = lock(&limiter.state);
+        self.forget_done(index, limiter, &mut state);
+        let under_way = state.under_way.len();
+        let answer = match rule {
+            InFlight::AtMost(limit) if under_way >= limit as usize => Admission::WhenFewer,
+            InFlight::AtMost(_) => Admission::Now,
+            InFlight::Auto => {
+                let pace = limiter.pace(|node| self.cells.get(node).map_or(0, |cell| cell.usual_nanos()));
+                if pace.first_is_slowest {
+                    Admission::Now
+                } else if under_way >= pace.frames {
+                    state.was_limited = true;
+                    Admission::WhenFewer
+                } else {
+                    let slower = if state.was_limited { DRAINING_PACE } else { PACE };
+                    let next = state
+                        .entered
+                        .map(|entered| entered + (pace.interval * slower) as i64);
+                    next.filter(|next| *next > now)
+                        .map_or(Admission::Now, Admission::At)
+                }
+            }
+        };
+        if answer == Admission::Now {
+            state.entered = Some(now);
+            state.was_limited = false;
+            state.under_way.push_back(at);
+        }
+        answer
+    }
+
+    /// A node has finished with a set: whoever waits for fewer frames under way looks again.
+    pub(crate) fn fewer_under_way(&self, index: usize, woken: &mut Woken) {
+        let Some(limiter) = self.limiters.get(index) else {
+            return;
+        };
+        for limiting in &limiter.limited_by {
+            let Some(cell) = self.cells.get(*limiting) else {
+                continue;
+            };
+            let mut inbox = lock(&cell.inbox);
+            if inbox.phase == Phase::Limited {
+                inbox.phase = Phase::Queued;
+                woken.push(*limiting);
+            }
+        }
+    }
+
+    /// Frames older than everything that the section holds are done.
+    fn forget_done(&self, own: usize, limiter: &Limiter, state: &mut State) {
+        let oldest = |node: usize| {
+            let cell = self.cells.get(node)?;
+            let inbox: &Inbox = &lock(&cell.inbox);
+            inbox.running.into_iter().chain(inbox.oldest()).min()
+        };
+        let others = limiter.section.iter().filter(|stage| stage.node != own);
+        let oldest = others.filter_map(|stage| oldest(stage.node)).min();
+        state
+            .under_way
+            .retain(|at| oldest.is_some_and(|oldest| *at >= oldest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(count: usize, all: bool) -> Vec<Stage> {
+        let feeds = |place: usize| {
+            if place + 1 < count {
+                vec![(place + 1, all)]
+            } else {
+                Vec::new()
+            }
+        };
+        (0..count)
+            .map(|place| Stage {
+                node: place,
+                feeds: feeds(place),
+                parallel: 1,
+            })
+            .collect()
+    }
+
+    fn of(costs: &[f64], all: bool, workers: usize) -> (f64, usize, bool) {
+        let pace = pace(&chain(costs.len(), all), costs, workers);
+        (pace.interval, pace.frames, pace.first_is_slowest)
+    }
+
+    #[test]
+    fn the_slowest_stage_or_the_threads_decide() {
+        for all in [false, true] {
+            assert_eq!(of(&[10.0, 50.0], all, 2), (50.0, 2, false));
+            assert_eq!(of(&[50.0, 10.0], all, 2), (50.0, 2, true));
+            assert_eq!(of(&[20.0, 50.0, 30.0], all, 2), (50.0, 2, false));
+            assert_eq!(of(&[20.0, 20.0, 20.0, 20.0], all, 2), (40.0, 2, false));
+            assert_eq!(of(&[110.0], all, 2), (110.0, 1, true));
+        }
+    }
+
+    #[test]
+    fn a_quick_branch_is_not_held_back_by_one_that_drops() {
+        let section = vec![
+            Stage {
+                node: 0,
+                feeds: vec![(1, false), (2, false)],
+                parallel: 1,
+            },
+            Stage {
+                node: 1,
+                feeds: Vec::new(),
+                parallel: 1,
+            },
+            Stage {
+                node: 2,
+                feeds: Vec::new(),
+                parallel: 1,
+            },
+        ];
+        let pace = pace(&section, &[2.0, 5.0, 110.0], 4);
+        assert_eq!((pace.interval, pace.first_is_slowest), (5.0, false));
+    }
+}

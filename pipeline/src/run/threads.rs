@@ -1,0 +1,72 @@
+//! The threads of a run: each executor's workers, and one that stands in for them.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use crate::clock::Wait;
+use crate::run::StartError;
+use crate::run::engine::Engine;
+use crate::run::worker;
+use crate::sync::lock;
+use crate::validate::plan::PlannedExecutor;
+
+/// Starts all of them. `workers` are the numbers of threads, the graph's own executor first.
+pub(super) fn start(
+    engine: &Arc<Engine>,
+    workers: &[usize],
+    threads: &Mutex<Vec<JoinHandle<()>>>,
+) -> Result<(), StartError> {
+    for (lane, count) in workers.iter().enumerate() {
+        let executor = lane
+            .checked_sub(1)
+            .and_then(|place| engine.plan.executors.get(place));
+        for index in 0..*count {
+            let first = lane == 0 && index == 0;
+            let name = executor.map_or("pipeline", |executor| executor.name.as_str());
+            let nice = executor.map_or(0, |executor| executor.nice);
+            let mut thread = thread::Builder::new().name(format!("{name}-{index}"));
+            if let Some(stack) = executor.and_then(|executor: &PlannedExecutor| executor.stack) {
+                thread = thread.stack_size(stack);
+            }
+            let run = move |engine: &Arc<Engine>| {
+                give_way(nice);
+                worker::work(engine, lane, first);
+            };
+            lock(threads).push(spawn(engine, thread, run)?);
+        }
+    }
+    let clock = engine.services.pool.clock();
+    let time_passes = matches!(clock.wait_for(clock.nanos()), Wait::Sleep(_));
+    if time_passes {
+        let thread = thread::Builder::new().name("pipeline-time".to_owned());
+        lock(threads).push(spawn(engine, thread, worker::stand_in)?);
+    }
+    Ok(())
+}
+
+fn spawn(
+    engine: &Arc<Engine>,
+    thread: thread::Builder,
+    run: impl FnOnce(&Arc<Engine>) + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    engine.live_workers.fetch_add(1, Ordering::SeqCst);
+    let own = Arc::clone(engine);
+    let spawned = thread.spawn(move || run(&own));
+    if spawned.is_err() {
+        engine.live_workers.fetch_sub(1, Ordering::SeqCst);
+    }
+    spawned
+}
+
+/// Lowers the calling thread's share of the processor. On Linux a thread has its own niceness.
+fn give_way(nice: u32) {
+    if nice == 0 {
+        return;
+    }
+    let lowered = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice as i32);
+    if let Err(error) = lowered {
+        tracing::warn!(%error, nice, "the executor's niceness can't be set");
+    }
+}
