@@ -279,7 +279,9 @@ fn why(status: RunStatus) -> Option<Failure> {
     };
     let code = match error {
         RunError::Node { .. } => "NodeError",
-        RunError::Stalled { .. } => "GraphStalled",
+        RunError::Late { .. } => "LatePacket",
+        RunError::NoSidePacket { .. } => "MissingSidePacket",
+        RunError::Deadlock { .. } => "GraphDeadlock",
         RunError::Cancelled => "GraphCancelled",
         RunError::Broken => "GraphBroken",
     };

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use crate::run::cell::Cell;
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::{Inbox, Phase};
 use crate::spec::{Freshness, InFlight};
@@ -203,7 +204,7 @@ impl Engine {
             InFlight::AtMost(limit) if under_way >= limit as usize => Admission::WhenFewer,
             InFlight::AtMost(_) => Admission::Now,
             InFlight::Auto => {
-                let pace = limiter.pace(|node| self.cells.get(node).map_or(0, |cell| cell.usual_nanos()));
+                let pace = limiter.pace(|node| self.cells.get(node).map_or(0, Cell::usual_nanos));
                 if pace.first_is_slowest {
                     Admission::Now
                 } else if under_way >= pace.frames {

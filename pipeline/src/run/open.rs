@@ -142,11 +142,12 @@ impl Engine {
             return;
         };
         let last = missing.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && self.opening.passed.load(Ordering::SeqCst) {
-            if let Some(cell) = self.cells.get(index) {
-                lock(&cell.inbox).phase = Phase::Queued;
-                woken.push(index);
-            }
+        if let (true, Some(cell)) = (
+            last && self.opening.passed.load(Ordering::SeqCst),
+            self.cells.get(index),
+        ) {
+            lock(&cell.inbox).phase = Phase::Queued;
+            woken.push(index);
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn check(graph: &Drafts, errors: &mut Vec<GraphError>) {
             let Some(port) = contract.side_outputs.iter().find(|port| port.tag == entry.tag) else {
                 continue;
             };
-            let given = graph.given_side.iter().any(|name| *name == entry.stream);
+            let given = graph.given_side.contains(&entry.stream);
             let before = makers.insert(&entry.stream, (&draft.name, &port.carries));
             let other = match before {
                 Some((other, _)) => format!("node {other}"),

@@ -77,7 +77,7 @@ impl Times {
 }
 
 fn place(span: u64) -> usize {
-    let shift = (63 - (span | 1).leading_zeros()).saturating_sub(BITS);
+    let shift = (span | 1).ilog2().saturating_sub(BITS);
     ((u64::from(shift) << BITS) + (span >> shift)) as usize
 }
 

@@ -71,14 +71,14 @@ impl FixedSize {
         let limit = if self.fixed_min_size {
             self.cut_of_all(streams)
         } else {
-            self.cut_of_any(streams, leave_one)
+            Some(self.cut_of_any(streams, leave_one))
         };
         limit.map_or(0, |limit| {
             streams.iter_mut().map(|stream| stream.erase_before(limit)).sum()
         })
     }
 
-    fn cut_of_any(&mut self, streams: &[Stream], leave_one: bool) -> Option<Timestamp> {
+    fn cut_of_any(&mut self, streams: &[Stream], leave_one: bool) -> Timestamp {
         for stream in streams {
             let keep = if stream.len() >= self.trigger {
                 self.target
@@ -93,7 +93,7 @@ impl FixedSize {
             let bound = streams.iter().map(Stream::bound).min().unwrap_or(Timestamp::DONE);
             self.kept = self.kept.min(bound.previous_allowed_in_stream());
         }
-        Some(self.kept)
+        self.kept
     }
 
     fn cut_of_all(&self, streams: &[Stream]) -> Option<Timestamp> {
