@@ -279,7 +279,8 @@ fn why(status: RunStatus) -> Option<Failure> {
     };
     let code = match error {
         RunError::Node { .. } => "NodeError",
-        RunError::Stalled { .. } => "GraphStalled",
+        RunError::Deadlock { .. } | RunError::NoSidePacket { .. } => "GraphStalled",
+        RunError::Late { .. } => "PacketLate",
         RunError::Cancelled => "GraphCancelled",
         RunError::Broken => "GraphBroken",
     };

@@ -85,6 +85,8 @@ const OF_SOURCES: &[(&str, &str)] = &[
     ),
 ];
 
+type Build = fn(&str) -> GraphSpec;
+
 fn graph(text: &str) -> GraphSpec {
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -107,8 +109,11 @@ fn source(settings: &str) -> GraphSpec {
 
 #[test]
 fn each_mistake_is_named() {
-    let tables: [(fn(&str) -> GraphSpec, _); 3] =
-        [(whole, OF_GRAPHS), (node, OF_NODES), (source, OF_SOURCES)];
+    let tables = [
+        (whole as Build, OF_GRAPHS),
+        (node as Build, OF_NODES),
+        (source as Build, OF_SOURCES),
+    ];
     for (build, table) in tables {
         for (settings, said) in table {
             let found: Vec<String> = check(&build(settings)).iter().map(ToString::to_string).collect();
