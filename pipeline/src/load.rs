@@ -59,18 +59,18 @@ pub fn load_graph(text: &str) -> Result<GraphSpec, Vec<GraphError>> {
 impl LoadedGraph {
     /// Lets nodes of this graph name another one as their calculator: by its `type`, or else by its file's name
     /// without the ending.
-    pub fn add_subgraph(&mut self, file: &str, subgraph: Self) -> Result<(), GraphError> {
+    pub fn add_subgraph(&mut self, file: &str, subgraph: Self) -> Result<(), Vec<GraphError>> {
         let stem = file.rsplit(['/', '\\']).next().unwrap_or(file);
         let stem = stem.split('.').next().unwrap_or(stem);
         let Self { mut graph, lines, .. } = subgraph;
         let name = graph.graph_type.take().unwrap_or_else(|| stem.to_owned());
         if self.graph.subgraphs.contains_key(&name) {
-            return Err(GraphError {
+            return Err(vec![GraphError {
                 line: None,
                 file: Some(file.to_owned()),
                 node: None,
                 problem: Problem::RepeatedSubgraph(name),
-            });
+            }]);
         }
         self.graph.subgraphs.insert(name.clone(), graph);
         self.lines.subgraphs.insert(name, lines.of_file(file));

@@ -36,9 +36,33 @@ pub fn read<C: Calculator>(map: &OptionMap) -> Result<C::Options, Vec<OptionErro
     if !unknown.is_empty() {
         return Err(unknown);
     }
+    let map = &with_lists::<C>(map);
     let options = parse::<C::Options>(map.clone()).map_err(|error| culprits::<C>(map, &error))?;
     C::check(&options).map_err(|error| vec![error])?;
     Ok(options)
+}
+
+/// One value stands for a list of one: protobuf's text form writes lists as fields that repeat, and one of them looks
+/// like a single value.
+fn with_lists<C: Calculator>(map: &OptionMap) -> OptionMap {
+    let schema = schemars::schema_for!(C::Options);
+    let is_list = |option: &str| {
+        let kind = schema
+            .get("properties")
+            .and_then(|all| all.get(option)?.get("type"));
+        match kind {
+            Some(Value::Array(kinds)) => kinds.iter().all(|kind| kind == "array" || kind == "null"),
+            Some(kind) => kind == "array",
+            None => false,
+        }
+    };
+    let wrapped = map.iter().map(|(option, value)| {
+        let alone = !value.is_array() && !value.is_null() && is_list(option);
+        let value = value.clone();
+        let value = if alone { Value::Array(vec![value]) } else { value };
+        (option.clone(), value)
+    });
+    wrapped.collect()
 }
 
 fn parse<T: DeserializeOwned>(map: OptionMap) -> Result<T, serde_json::Error> {
@@ -83,4 +107,36 @@ fn culprits<C: Calculator>(map: &OptionMap, error: &serde_json::Error) -> Vec<Op
         });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::Registry;
+    use crate::spec::arbitrary;
+
+    proptest! {
+        /// Any options for any calculator: a contract and a node, or mistakes that name the option.
+        #[test]
+        fn no_options_panic(calculator in 0_usize..100, picks in prop::collection::vec((0_usize..100, arbitrary::json()), 0..4)) {
+            let registry = Registry::standard();
+            let kinds: Vec<_> = registry.iter().collect();
+            let kind = kinds[calculator % kinds.len()];
+            let schema = kind.options_schema();
+            let known: Vec<String> = schema
+                .get("properties")
+                .and_then(serde_json::Value::as_object)
+                .map(|properties| properties.keys().cloned().collect())
+                .unwrap_or_default();
+            let options: super::OptionMap = picks
+                .into_iter()
+                .map(|(pick, value)| (known.get(pick % (known.len() + 1)).cloned().unwrap_or("other".to_owned()), value))
+                .collect();
+            match kind.contract(&options) {
+                Ok(_) => drop(kind.build(&options)),
+                Err(mistakes) => prop_assert!(!mistakes.is_empty()),
+            }
+        }
+    }
 }

@@ -18,8 +18,7 @@ pub(super) fn load(args: &GraphArgs) -> Result<Result<LoadedGraph, Vec<GraphErro
     for path in &args.subgraphs {
         let name = path.to_string_lossy();
         let loaded = load_file(&name, &read(path)?);
-        let added =
-            loaded.and_then(|subgraph| graph.add_subgraph(&name, subgraph).map_err(|error| vec![error]));
+        let added = loaded.and_then(|subgraph| graph.add_subgraph(&name, subgraph));
         if let Err(mut errors) = added {
             for error in &mut errors {
                 error.file.get_or_insert_with(|| name.clone().into_owned());

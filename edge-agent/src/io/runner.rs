@@ -279,9 +279,8 @@ fn why(status: RunStatus) -> Option<Failure> {
     };
     let code = match error {
         RunError::Node { .. } => "NodeError",
-        RunError::Late { .. } => "LatePacket",
-        RunError::NoSidePacket { .. } => "MissingSidePacket",
-        RunError::Deadlock { .. } => "GraphDeadlock",
+        RunError::Deadlock { .. } | RunError::NoSidePacket { .. } => "GraphStalled",
+        RunError::Late { .. } => "PacketLate",
         RunError::Cancelled => "GraphCancelled",
         RunError::Broken => "GraphBroken",
     };

@@ -164,3 +164,82 @@ impl SwitchMux {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::replay::{Feed, Settings, run};
+    use crate::run::Inputs;
+    use crate::testing::graph;
+
+    fn fed(choice: &str, contained: &str, lines: &str) -> String {
+        let graph = graph(&format!(
+            "inputStreams: [in, choice]
+outputStreams: [out]
+nodes:
+- {{name: pick, calculator: SwitchContainer, inputs: ['{choice}:choice', in], outputs: [out],
+   options: {{containedNode: [{contained}]}}}}"
+        ));
+        let feed = Feed::parse(lines, Path::new("")).unwrap();
+        let mut records = Vec::new();
+        for threads in [1, 2, 4] {
+            let inputs = Inputs {
+                threads: Some(threads),
+                ..Inputs::default()
+            };
+            let record = run(&graph, &feed, inputs, &Settings::default()).unwrap();
+            records.push(record.write(None).unwrap());
+        }
+        assert!(records.windows(2).all(|pair| pair[0] == pair[1]), "{records:#?}");
+        records.remove(0)
+    }
+
+    fn packets(stream: &str, values: &[(i64, &str)]) -> String {
+        let line =
+            |(t, value): &(i64, &str)| format!("{{\"stream\":\"{stream}\",\"t\":{t},\"value\":{value}}}\n");
+        values.iter().map(line).collect()
+    }
+
+    #[test]
+    fn each_packet_goes_through_the_node_chosen_at_its_time() {
+        let lines = packets("in", &[(1, "10"), (2, "20"), (3, "30"), (4, "40")])
+            + &packets("choice", &[(2, "1"), (4, "0")]);
+        let given = fed(
+            "SELECT",
+            "{calculator: PassThrough}, {calculator: Keep, options: {every: 2}}",
+            &lines,
+        );
+        // Keep lets its first packet through, at 2, not its second, at 3.
+        assert_eq!(
+            given,
+            packets("out", &[(1, "10"), (2, "20"), (4, "40")]) + "{\"status\":\"ok\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_node_that_is_not_chosen_and_says_nothing_holds_nobody_up() {
+        let lines = packets("choice", &[(0, "false")])
+            + &packets("in", &[(1, "10"), (2, "20")])
+            + "{\"stream\":\"choice\",\"bound\":9}\n{\"idle\":true}\n{\"cancel\":true}\n";
+        let given = fed("ENABLE", "{calculator: PassThrough}, {calculator: Keep}", &lines);
+        assert!(
+            given.starts_with(&packets("out", &[(1, "10"), (2, "20")])),
+            "{given}"
+        );
+    }
+
+    #[test]
+    fn a_choice_that_is_not_there_ends_the_run() {
+        let lines = packets("choice", &[(1, "2")]) + &packets("in", &[(1, "10")]);
+        let given = fed(
+            "SELECT",
+            "{calculator: PassThrough}, {calculator: PassThrough}",
+            &lines,
+        );
+        assert!(
+            given.contains("node 2 is chosen, but there are 2 from 0 on"),
+            "{given}"
+        );
+    }
+}

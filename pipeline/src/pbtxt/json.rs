@@ -43,13 +43,14 @@ fn json(reading: &mut Reading, field: &Field, value: &Value) -> Option<Json> {
                 return None;
             }
         },
-        Value::Float(value) => match Number::from_f64(*value) {
-            Some(number) => Json::Number(number),
-            None => {
+        Value::Float(value) => {
+            if let Some(number) = Number::from_f64(*value) {
+                Json::Number(number)
+            } else {
                 reading.wrong(field, "a finite number", &Value::Float(*value));
                 return None;
             }
-        },
+        }
         Value::Word(word) => match word.as_str() {
             "true" | "True" => true.into(),
             "false" | "False" => false.into(),

@@ -142,12 +142,13 @@ pub(super) fn number(at: &mut Cursor<'_>) -> Result<Value, SyntaxError> {
     }
     let mut word = at.take_while(|c| is_word(c) || c == '.').to_owned();
     let hexadecimal = word.starts_with("0x") || word.starts_with("0X");
-    if !hexadecimal && word.ends_with(['e', 'E']) {
-        if let Some(sign @ ('+' | '-')) = at.peek() {
-            at.next();
-            word.push(sign);
-            word.push_str(at.take_while(is_word));
-        }
+    if !hexadecimal
+        && word.ends_with(['e', 'E'])
+        && let Some(sign @ ('+' | '-')) = at.peek()
+    {
+        at.next();
+        word.push(sign);
+        word.push_str(at.take_while(is_word));
     }
     magnitude(&word, negative).ok_or(wrong)
 }

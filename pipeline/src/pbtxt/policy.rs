@@ -98,7 +98,7 @@ fn apply(reading: &mut Reading, policy: &mut InputPolicy, settings: &Message) {
                 fixed.target_queue_size = reading.count(field).unwrap_or(1);
             }
             InputPolicy::FixedSize(fixed) if name == "fixed_min_size" => {
-                fixed.fixed_min_size = reading.flag(field)
+                fixed.fixed_min_size = reading.flag(field);
             }
             InputPolicy::TimestampAlign(align) if name == "timestamp_base_tag_index" => {
                 let text = reading.text(field);

@@ -204,12 +204,11 @@ fn side_packets(reading: &mut Reading, texts: Vec<(u64, String)>) -> BTreeMap<St
     let mut packets = BTreeMap::new();
     let mut untagged = 0;
     for (line, text) in texts {
-        let (port, name) = match text.rsplit_once(':') {
-            Some((port, name)) => (read_port(port), name),
-            None => {
-                untagged += 1;
-                (Some(("", untagged - 1)), text.as_str())
-            }
+        let (port, name) = if let Some((port, name)) = text.rsplit_once(':') {
+            (read_port(port), name)
+        } else {
+            untagged += 1;
+            (Some(("", untagged - 1)), text.as_str())
         };
         let Some((tag, index)) = port else {
             reading.refuse(

@@ -208,7 +208,7 @@ impl Replay {
                 Ok(())
             }
             FeedError::Full(stream) => Err(ReplayError::Full { line, stream }),
-            problem => Err(ReplayError::Feed { line, problem }),
+            problem @ FeedError::Unknown(_) => Err(ReplayError::Feed { line, problem }),
         }
     }
 }

@@ -24,7 +24,7 @@ fn streams() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(stream(), 0..3)
 }
 
-fn json() -> impl Strategy<Value = Json> {
+pub(crate) fn json() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
@@ -191,8 +191,8 @@ pub(crate) fn graph() -> impl Strategy<Value = GraphSpec> {
     let subgraphs = prop::collection::btree_map("[A-Z][a-z]{0,2}", flat(), 0..2);
     (flat(), subgraphs, prop::option::of("[A-Z][a-z]{1,3}")).prop_map(|(graph, subgraphs, graph_type)| {
         GraphSpec {
-            subgraphs,
             graph_type,
+            subgraphs,
             ..graph
         }
     })

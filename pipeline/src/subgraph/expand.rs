@@ -98,11 +98,11 @@ impl Expansion {
             for problem in apply(&mut flat, options) {
                 self.fault(&origin, &name, problem);
             }
-            self.node(flat, name, origin, place);
+            self.node(flat, &name, origin, place);
         }
     }
 
-    fn node(&mut self, node: NodeSpec, name: String, origin: Origin, place: &Place<'_>) {
+    fn node(&mut self, node: NodeSpec, name: &str, origin: Origin, place: &Place<'_>) {
         let found = place
             .chain
             .iter()
@@ -115,13 +115,13 @@ impl Expansion {
                 name: subgraph,
                 graph,
             });
-            self.subgraph(&node, &name, origin, graph, chain, place);
+            self.subgraph(&node, name, &origin, graph, chain, place);
         } else if is_switch(&node.calculator) {
             match switch(&node) {
-                Ok(graph) => self.switch(&node, &name, origin, &graph, place),
+                Ok(graph) => self.switch(&node, name, origin, &graph, place),
                 Err(problems) => {
                     for problem in problems {
-                        self.fault(&origin, &name, problem);
+                        self.fault(&origin, name, problem);
                     }
                 }
             }
@@ -135,7 +135,7 @@ impl Expansion {
         &mut self,
         node: &NodeSpec,
         name: &str,
-        origin: Origin,
+        origin: &Origin,
         graph: &GraphSpec,
         chain: Vec<Level<'_>>,
         place: &Place<'_>,
@@ -145,7 +145,7 @@ impl Expansion {
         if let Some(start) = using.iter().position(|used| *used == scope) {
             let names = using.iter().skip(start).chain([&scope]);
             let names = names.filter_map(|scope| scope.last().cloned()).collect();
-            return self.fault(&origin, name, Problem::SubgraphCircle(names));
+            return self.fault(origin, name, Problem::SubgraphCircle(names));
         }
         if using.len() >= DEEPEST {
             return self.too_many();
@@ -153,7 +153,7 @@ impl Expansion {
         using.push(scope);
         let (wiring, problems) = Wiring::join(name, node, graph);
         for problem in problems.into_iter().chain(refused(node)) {
-            self.fault(&origin, name, problem);
+            self.fault(origin, name, problem);
         }
         let mut options = graph.options.clone();
         options.extend(node.options.clone());

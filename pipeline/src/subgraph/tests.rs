@@ -17,15 +17,17 @@ fn spec(text: &str) -> GraphSpec {
 fn flat(text: &str) -> Vec<String> {
     let flat = expand(&spec(text)).unwrap_or_else(|faults| panic!("{faults:?}"));
     let line = |node: &crate::spec::NodeSpec| {
-        let mut line = format!("{} {}", node.name.as_deref().unwrap_or("-"), node.calculator);
-        line += &format!(" {} > {}", node.inputs.join(" "), node.outputs.join(" "));
-        for (port, name) in node.side_packets.iter().chain(&node.output_side_packets) {
-            line += &format!(" {port}={name}");
-        }
-        for (option, value) in &node.options {
-            line += &format!(" {option}:{value}");
-        }
-        line
+        let name = node.name.as_deref().unwrap_or("-");
+        let (inputs, outputs) = (node.inputs.join(" "), node.outputs.join(" "));
+        let mut parts = vec![format!("{name} {} {inputs} > {outputs}", node.calculator)];
+        let packets = node.side_packets.iter().chain(&node.output_side_packets);
+        parts.extend(packets.map(|(port, name)| format!("{port}={name}")));
+        parts.extend(
+            node.options
+                .iter()
+                .map(|(option, value)| format!("{option}:{value}")),
+        );
+        parts.join(" ")
     };
     flat.graph.nodes.iter().map(line).collect()
 }
@@ -259,7 +261,7 @@ fn mistakes_in_files_of_subgraphs_name_the_file() {
         .add_subgraph("c/half.yaml", load(half).unwrap())
         .unwrap_err();
     assert_eq!(
-        again.to_string(),
+        again[0].to_string(),
         "c/half.yaml: there is a subgraph half already; give each its own `type`"
     );
 }

@@ -172,12 +172,12 @@ fn entry(port: &str, name: &str) -> Option<Entry> {
 /// `name`, `TAG:name` and `TAG:index:name`; side packets may have names that streams may not.
 fn side_entries(texts: &[String]) -> Vec<Entry> {
     let mut untagged = 0;
-    let entries = texts.iter().filter_map(|text| match text.rsplit_once(':') {
-        Some((port, name)) => entry(port, name),
-        None => {
-            untagged += 1;
-            entry(&(untagged - 1).to_string(), text)
+    let entries = texts.iter().filter_map(|text| {
+        if let Some((port, name)) = text.rsplit_once(':') {
+            return entry(port, name);
         }
+        untagged += 1;
+        entry(&(untagged - 1).to_string(), text)
     });
     entries.collect()
 }
