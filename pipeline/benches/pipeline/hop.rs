@@ -30,22 +30,25 @@ fn slope(short: usize, long: usize, threads: usize, limit: u32) -> f64 {
 
 /// Nanoseconds of a whole run. `limit` 1 lets a frame in when the last one has left.
 fn chain(stages: usize, threads: usize, limit: u32, count: u64) -> f64 {
-    let mut text = format!(
+    let mut text = vec![format!(
         "nodes:\n- {{calculator: Generator, options: {{fps: 0, count: {count}, width: 2, height: 2}}, outputs: \
          [s0]}}\n"
-    );
-    for stage in 0..stages {
+    )];
+    text.extend((0..stages).map(|stage| {
         let limited = if stage == 0 && limit == 1 {
             ", inFlight: 1, queueSize: 1"
         } else {
             ""
         };
-        text += &format!(
-            "- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{}]{limited}}}\n",
-            stage + 1
-        );
-    }
-    text += &format!("- {{name: end, calculator: Discard, inputs: [s{stages}]}}\n");
+        let next = stage + 1;
+        format!(
+            "- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{next}]{limited}}}\n"
+        )
+    }));
+    text.push(format!(
+        "- {{name: end, calculator: Discard, inputs: [s{stages}]}}\n"
+    ));
+    let text = text.concat();
     let graph = validate(&load_graph(&text).unwrap(), &Registry::standard()).unwrap();
     let start = Instant::now();
     let running = graph

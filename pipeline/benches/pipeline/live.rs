@@ -31,15 +31,13 @@ fn source(name: &str, stream: &str) -> String {
 }
 
 pub fn paced() {
-    let mut text = format!("nodes:\n{}", source("camera", "s0"));
-    for stage in 0..10 {
-        text += &format!(
-            "- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{}]}}\n",
-            stage + 1
-        );
-    }
-    text += "- {name: end, calculator: Discard, inputs: [s10]}\n";
-    let stats = run(&text, 20, None);
+    let mut text = vec!["nodes:\n".to_owned(), source("camera", "s0")];
+    text.extend((0..10).map(|stage| {
+        let next = stage + 1;
+        format!("- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{next}]}}\n")
+    }));
+    text.push("- {name: end, calculator: Discard, inputs: [s10]}\n".to_owned());
+    let stats = run(&text.concat(), 20, None);
     let age = node(&stats, "end").end_age_ms;
     println!(
         "paced: 10 empty stages at 30 fps, capture to end, µs: p50 {:.0}, p99 {:.0}, max {:.0}",
@@ -51,13 +49,15 @@ pub fn paced() {
 
 pub fn overload() {
     let text = format!(
-        "nodes:\n{}- {{name: slow, calculator: Busy, options: {{forMs: 110}}, inputs: [a], outputs: [b], freshness: newest}}\n- {{calculator: Discard, inputs: [b]}}\n",
+        "nodes:\n{}- {{name: slow, calculator: Busy, options: {{forMs: 110}}, inputs: [a], outputs: [b], freshness: \
+         newest}}\n- {{calculator: Discard, inputs: [b]}}\n",
         source("camera", "a")
     );
     let stats = run(&text, 10, None);
     let slow = node(&stats, "slow");
     println!(
-        "overload: 30 fps source, 110 ms stage: {:.2} fps, start age ms p50 {:.1}, max {:.1}, end age max {:.1}, source late max {:.2}",
+        "overload: 30 fps source, 110 ms stage: {:.2} fps, start age ms p50 {:.1}, max {:.1}, end age max {:.1}, \
+         source late max {:.2}",
         slow.fps,
         slow.start_age_ms.p50,
         slow.start_age_ms.max,
@@ -66,96 +66,81 @@ pub fn overload() {
     );
 }
 
+/// Unequal stages on two threads: all of them fresh, or the first alone.
 pub fn stages() {
     println!("stages: rate against 1/max, p95 of end age against sum + max, 2 threads");
-    for (costs, freshness) in [
-        (vec![20, 50, 30], "newest"),
-        (vec![10, 50], "newest"),
-        (vec![50, 10], "newest"),
-        (vec![20, 60, 20, 20], "newest"),
-        (vec![20, 50, 30], "first"),
-        (vec![40, 40], "newest"),
-        (vec![10, 50], "first"),
-    ] {
-        let mut text = format!("nodes:\n{}", source("camera", "s0"));
-        for (stage, cost) in costs.iter().enumerate() {
-            let fresh = if freshness == "newest" || stage == 0 {
-                ", freshness: newest, inFlight: auto"
-            } else {
-                ""
-            };
-            let fresh = if freshness == "newest" && stage > 0 {
-                ", freshness: newest"
-            } else {
-                fresh
-            };
-            text += &format!(
-                "- {{name: b{stage}, calculator: Busy, options: {{forMs: {cost}}}, inputs: [s{stage}], outputs: [s{}]{fresh}}}\n",
-                stage + 1
+    let chains: [&[u32]; 5] = [&[10, 50], &[50, 10], &[40, 40], &[20, 50, 30], &[20, 60, 20, 20]];
+    for all_fresh in [true, false] {
+        for costs in chains {
+            let mut text = vec!["nodes:\n".to_owned(), source("camera", "s0")];
+            text.extend(costs.iter().enumerate().map(|(stage, cost)| {
+                let fresh = if all_fresh || stage == 0 {
+                    ", freshness: newest"
+                } else {
+                    ""
+                };
+                let next = stage + 1;
+                format!(
+                    "- {{name: b{stage}, calculator: Busy, options: {{forMs: {cost}}}, inputs: [s{stage}], outputs: \
+                     [s{next}]{fresh}}}\n"
+                )
+            }));
+            text.push(format!(
+                "- {{name: end, calculator: Discard, inputs: [s{}]}}\n",
+                costs.len()
+            ));
+            let stats = run(&text.concat(), 8, Some(2));
+            let end = node(&stats, "end");
+            let sum = f64::from(costs.iter().sum::<u32>());
+            let max = f64::from(*costs.iter().max().unwrap());
+            println!(
+                "  {costs:?} {:<11} {:.1} % of the rate, p95 {:.0} of {:.0} ms, source late max {:.2} ms",
+                if all_fresh { "all fresh" } else { "first fresh" },
+                end.fps * max / 10.0,
+                end.end_age_ms.p95,
+                sum + max,
+                stats.sources[0].lateness_ms.max
             );
         }
-        text += &format!(
-            "- {{name: end, calculator: Discard, inputs: [s{}]}}\n",
-            costs.len()
-        );
-        let stats = run(&text, 8, Some(2));
-        let end = node(&stats, "end");
-        let (sum, max) = (
-            costs.iter().sum::<i64>() as f64,
-            *costs.iter().max().unwrap() as f64,
-        );
-        println!(
-            "  {costs:?} {freshness:<7} {:.1} % of the rate, p95 {:.0} of {:.0} ms, source late max {:.2} ms",
-            end.fps * max / 10.0,
-            end.end_age_ms.p95,
-            sum + max,
-            stats.sources[0].lateness_ms.max
-        );
     }
 }
 
 pub fn cameras() {
-    let mut text = "nodes:\n".to_owned();
-    for camera in 0..4 {
-        text += &source(&format!("camera{camera}"), &format!("c{camera}"));
-        text += &format!(
-            "- {{name: detect{camera}, calculator: Busy, options: {{forMs: 40}}, inputs: [c{camera}], freshness: newest}}\n"
-        );
-    }
-    text += "- {name: watch, calculator: Busy, options: {forMs: 2}, inputs: [c0], priority: high}\n";
-    let stats = run(&text, 10, Some(2));
-    let shares: Vec<String> = (0..4)
-        .map(|camera| format!("{:.1}", node(&stats, &format!("detect{camera}")).fps))
-        .collect();
+    let each = |line: fn(usize) -> String| -> String { (0..4).map(line).collect() };
+    let shares = |stats: &GraphStats, name: &str| -> String {
+        let share = |camera| format!(" {:.1}", node(stats, &format!("{name}{camera}")).fps);
+        (0..4).map(share).collect()
+    };
+    let cameras = each(|camera| source(&format!("camera{camera}"), &format!("c{camera}")));
+    let detectors = each(|camera| {
+        format!(
+            "- {{name: detect{camera}, calculator: Busy, options: {{forMs: 40}}, inputs: [c{camera}], freshness: \
+             newest}}\n"
+        )
+    });
+    let watch = "- {name: watch, calculator: Busy, options: {forMs: 2}, inputs: [c0], priority: high}\n";
+    let stats = run(&format!("nodes:\n{cameras}{detectors}{watch}"), 10, Some(2));
     println!(
-        "cameras: 4 detectors of 40 ms on 2 threads, fps each: {}; the high branch {:.2} fps of {:.2}",
-        shares.join(" "),
+        "cameras: 4 detectors of 40 ms on 2 threads, fps each:{}; the high branch {:.2} fps of {:.2}",
+        shares(&stats, "detect"),
         node(&stats, "watch").fps,
         stats.sources[0].fps
     );
-    let mut text = "nodes:\n".to_owned();
-    for camera in 0..4 {
-        text += &source(&format!("camera{camera}"), &format!("c{camera}"));
-        text += &format!(
+    let seen = each(|camera| {
+        format!(
             "- {{name: see{camera}, calculator: PassThrough, inputs: [c{camera}], outputs: [d{camera}]}}\n"
-        );
-    }
-    text += "- {name: detect, calculator: Busy, options: {forMs: 40}, inputs: [d0, d1, d2, d3], outputs: [e0, e1, e2, e3], freshness: newest}\n";
-    for camera in 0..4 {
-        text += &format!("- {{name: got{camera}, calculator: Discard, inputs: [e{camera}]}}\n");
-    }
+        )
+    });
+    let got = each(|camera| format!("- {{name: got{camera}, calculator: Discard, inputs: [e{camera}]}}\n"));
     for policy in ["", ", inputPolicy: {immediate: {}}"] {
-        let stats = run(
-            &text.replace("freshness: newest", &format!("freshness: newest{policy}")),
-            10,
-            Some(2),
+        let detector = format!(
+            "- {{name: detect, calculator: Busy, options: {{forMs: 40}}, inputs: [d0, d1, d2, d3], outputs: [e0, e1, \
+             e2, e3], freshness: newest{policy}}}\n"
         );
-        let shares: Vec<String> = (0..4)
-            .map(|camera| format!("{:.1}", node(&stats, &format!("got{camera}")).fps))
-            .collect();
+        let stats = run(&format!("nodes:\n{cameras}{seen}{detector}{got}"), 10, Some(2));
         println!(
-            "cameras: one detector of 40 ms with 4 inputs{policy}, fps each: {}, start age max {:.1}",
-            shares.join(" "),
+            "cameras: one detector of 40 ms with 4 inputs{policy}, fps each:{}, start age max {:.1}",
+            shares(&stats, "got"),
             node(&stats, "detect").start_age_ms.max
         );
     }

@@ -64,9 +64,22 @@ impl Engine {
         if !self.services.pool.others_rest() {
             return;
         }
-        match self.unopened() {
-            Some(error) => self.fail(error),
-            None => self.services.pool.halt(),
+        if let Some(error) = self.unopened() {
+            self.fail(error);
+        } else {
+            self.tell_what_waits();
+            self.services.pool.halt();
+        }
+    }
+
+    fn tell_what_waits(&self) {
+        for (cell, planned) in self.cells.iter().zip(&self.plan.nodes) {
+            let inbox = lock(&cell.inbox);
+            let (true, Some((input, bound))) = (inbox.queued() > 0, inbox.awaited_input()) else {
+                continue;
+            };
+            let stream = planned.inputs.get(input).map_or("", |port| port.stream.as_str());
+            tracing::debug!(node = planned.name, stream, %bound, packets = inbox.queued(), "waits in vain: the run ends");
         }
     }
 
