@@ -33,9 +33,14 @@ impl Registry {
     }
 
     pub(crate) fn nearest(&self, calculator: &str) -> Option<&'static str> {
-        suggestion(calculator, self.0.keys().copied())
-            .and_then(|name| self.0.get(name))
-            .map(|node| node.name)
+        let plain = suggestion(calculator, self.0.keys().copied());
+        if let Some(node) = plain.and_then(|name| self.0.get(name)) {
+            return Some(node.name);
+        }
+        // The mistake may be in a name with the suffix, or in the suffix.
+        let long: Vec<String> = self.0.keys().map(|name| format!("{name}Calculator")).collect();
+        let near = suggestion(calculator, long.iter().map(String::as_str))?;
+        self.get(near).map(|node| node.name)
     }
 }
 

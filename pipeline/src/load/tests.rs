@@ -85,6 +85,16 @@ fn both_forms_are_told_apart_by_name_or_content() {
 }
 
 #[test]
+fn misspelt_calculators_are_found_with_the_suffix_too() {
+    let text = "node { calculator: 'PassThroughCalculatr' }";
+    let errors = load(text).unwrap().validate(&Registry::standard()).unwrap_err();
+    assert_eq!(
+        errors[0].to_string(),
+        "line 1: node PassThroughCalculatr: calculator PassThroughCalculatr is unknown; did you mean PassThrough?"
+    );
+}
+
+#[test]
 fn validation_errors_of_text_graphs_carry_the_line_of_their_node() {
     let errors = load(TEXT).unwrap().validate(&Registry::standard()).unwrap_err();
     assert_eq!(
