@@ -1,5 +1,7 @@
 //! Whole graphs, run on a clock that jumps.
 
+mod shared;
+
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -352,7 +354,7 @@ fn random_graph() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_graph_ends_and_gives_the_same_on_any_number_of_threads(text in random_graph()) {

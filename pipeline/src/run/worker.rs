@@ -123,13 +123,23 @@ fn best_source(engine: &Engine, ready: &ReadySet) -> Option<usize> {
         .min_by_key(|source| engine.source_bound(*source))
 }
 
-type Urgency = (bool, Priority, usize, Reverse<i64>, usize);
+/// Readers before sources; the class; where branches have joined; after they have forked; the branch that has had
+/// least; the later stage.
+type Urgency = (bool, Priority, usize, Reverse<usize>, Reverse<i64>, usize);
 
 fn urgency(engine: &Engine, node: usize) -> Urgency {
     let Some(planned) = engine.plan.nodes.get(node) else {
-        return (false, Priority::Low, 0, Reverse(0), node);
+        return (false, Priority::Low, 0, Reverse(0), Reverse(0), node);
     };
     let reader = node >= engine.plan.sources;
     let used = if reader { engine.used(planned.branch) } else { 0 };
-    (reader, planned.class, planned.fed_by, Reverse(used), node)
+    let leads_to = Reverse(planned.leads_to);
+    (
+        reader,
+        planned.class,
+        planned.fed_by,
+        leads_to,
+        Reverse(used),
+        node,
+    )
 }

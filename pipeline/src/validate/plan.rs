@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     pub(crate) side: Vec<RequiredSidePacket>,
     /// Names of side packets that can be read from outside.
     pub(crate) side_outputs: Vec<String>,
-    /// Number of branches: groups of nodes that are fed by the same sources.
+    /// Number of branches: groups of nodes that are fed by the same sources and lead to the same ends.
     pub(crate) branches: usize,
     /// Branches with nodes other than sources.
     pub(crate) reader_branches: usize,
@@ -66,10 +66,12 @@ pub(crate) struct PlannedNode {
     pub(crate) parallel: usize,
     pub(crate) executor: usize,
     pub(crate) layer: u32,
-    /// Which group of nodes it belongs to, for fairness between sources; sources belong to their own.
+    /// Which group of nodes it belongs to, for fairness between them.
     pub(crate) branch: usize,
     /// Sources and graph inputs that feed it.
     pub(crate) fed_by: usize,
+    /// Ends of the graph that it leads to.
+    pub(crate) leads_to: usize,
     /// Per output: who reads it.
     pub(crate) outlets: Vec<Outlet>,
     /// Per input: the sources and graph inputs that fill it in the end. Sources by node number, then graph inputs.

@@ -155,6 +155,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         layer: draft.spec.source_layer,
         branch: 0,
         fed_by: 0,
+        leads_to: 0,
         options: draft.spec.options,
         name: draft.name,
         outlets: Vec::new(),
@@ -325,17 +326,24 @@ fn limit_heads(nodes: &mut [PlannedNode]) {
     }
 }
 
-/// Nodes fed by the same sources form a branch.
+/// Nodes that are fed by the same sources and lead to the same ends form a branch.
 fn number_branches(nodes: &mut [PlannedNode], sources: usize) -> usize {
-    let mut numbers: BTreeMap<BTreeSet<usize>, usize> = BTreeMap::new();
+    let ends: BTreeSet<usize> = (0..nodes.len())
+        .filter(|index| nodes.get(*index).is_some_and(|node| node.descendants.is_empty()))
+        .collect();
+    let mut numbers: BTreeMap<(BTreeSet<usize>, BTreeSet<usize>), usize> = BTreeMap::new();
     for (index, node) in nodes.iter_mut().enumerate() {
+        let mut leads_to: BTreeSet<usize> = node.descendants.iter().copied().collect();
+        leads_to.insert(index);
+        leads_to.retain(|node| ends.contains(node));
         let mut fed_by: BTreeSet<usize> = node.ancestors.iter().flatten().copied().collect();
         if index < sources {
             fed_by.insert(index);
         }
         let next = numbers.len();
         node.fed_by = fed_by.len();
-        node.branch = *numbers.entry(fed_by).or_insert(next);
+        node.leads_to = leads_to.len();
+        node.branch = *numbers.entry((fed_by, leads_to)).or_insert(next);
     }
     numbers.len()
 }
