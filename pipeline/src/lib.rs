@@ -27,6 +27,7 @@ pub mod report;
 pub mod run;
 pub mod sink;
 pub mod spec;
+pub mod stall;
 pub mod stats;
 mod subgraph;
 mod sync;

@@ -18,6 +18,7 @@ mod restart;
 pub(crate) mod shard;
 mod step;
 mod threads;
+mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
@@ -303,8 +304,12 @@ impl RunningGraph {
         let index = self.feed_index(stream)?;
         let throttle = self.engine.plan.sources + index;
         if let Some(feed) = self.engine.feeds.get(index) {
-            let full =
-                |(): &mut ()| self.engine.is_throttled(throttle) && !self.engine.services.pool.is_halted();
+            let pool = &self.engine.services.pool;
+            let full = |held_since: &mut Option<i64>| {
+                let full = self.engine.is_throttled(throttle) && !pool.is_halted();
+                *held_since = full.then(|| held_since.unwrap_or_else(|| pool.clock().nanos()));
+                full
+            };
             drop(feed.room.wait_while(lock(&feed.door), full));
         }
         self.try_feed(stream, packet)

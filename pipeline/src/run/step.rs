@@ -48,7 +48,7 @@ impl Engine {
         let (step, crossings) = {
             let mut inbox = lock(&cell.inbox);
             let step = if index < self.plan.sources {
-                self.source_step(index, &mut inbox)
+                self.source_step(index, &mut inbox, now)
             } else {
                 self.reader_step(index, planned, cell.usual_nanos(), &mut inbox, &mut body.io, now)
             };
@@ -70,13 +70,13 @@ impl Engine {
                 now
             }
             Some(Step::Forward(bound)) => {
-                self.forward(&mut running, bound, woken);
+                self.forward(&mut running, bound, now, woken);
                 self.settle(&mut running, now, woken);
                 now
             }
             Some(Step::Close(rest)) => {
                 let end = self.process_sets(&mut running, rest, now, woken);
-                self.close(&mut running, woken);
+                self.close(&mut running, end, woken);
                 end
             }
             Some(Step::Later(at)) => {
@@ -99,7 +99,8 @@ impl Engine {
         waited
     }
 
-    fn source_step(&self, index: usize, inbox: &mut Inbox) -> Option<Step> {
+    fn source_step(&self, index: usize, inbox: &mut Inbox, now: i64) -> Option<Step> {
+        inbox.since = now;
         if self.stopping.load(Ordering::SeqCst) {
             inbox.phase = Phase::Running;
             return Some(Step::Close(Vec::new()));
@@ -122,6 +123,7 @@ impl Engine {
         now: i64,
     ) -> Option<Step> {
         inbox.phase = Phase::Running;
+        inbox.since = now;
         // What can't be done in time any more isn't begun.
         let latest_start = planned.deadline.map(|deadline| deadline - usual_nanos);
         match inbox.settle(now, latest_start) {
@@ -249,10 +251,10 @@ impl Engine {
         if !body.io.side.is_empty() {
             self.hand_side_packets(cell, planned, body, woken);
         }
-        self.deliver_all(planned, body, woken);
+        self.deliver_all(planned, body, end, woken);
         let source = *index < self.plan.sources;
         match (flow, source) {
-            (Flow::Stop, true) => self.close(running, woken),
+            (Flow::Stop, true) => self.close(running, end, woken),
             (Flow::Stop, false) => {
                 self.stop();
                 self.settle(running, end, woken);
@@ -282,6 +284,7 @@ impl Engine {
         let mut inbox = lock(&cell.inbox);
         take_drops(&mut inbox, body);
         inbox.running = None;
+        inbox.since = now;
         if let Some(at) = body.not_before.take().filter(|at| *at > now) {
             inbox.phase = Phase::Timed(at);
         } else if !source {
@@ -312,7 +315,7 @@ impl Engine {
         }
     }
 
-    fn close(&self, running: &mut Running<'_>, woken: &mut Woken) {
+    fn close(&self, running: &mut Running<'_>, now: i64, woken: &mut Woken) {
         let Running {
             index,
             cell,
@@ -332,7 +335,7 @@ impl Engine {
         }
         self.hand_side_packets(cell, planned, body, woken);
         body.io.shards.iter_mut().for_each(Shard::close);
-        self.deliver_all(planned, body, woken);
+        self.deliver_all(planned, body, now, woken);
         let crossings = {
             let mut inbox = lock(&cell.inbox);
             take_drops(&mut inbox, body);
@@ -349,12 +352,12 @@ impl Engine {
         }
     }
 
-    fn forward(&self, running: &mut Running<'_>, bound: Timestamp, woken: &mut Woken) {
+    fn forward(&self, running: &mut Running<'_>, bound: Timestamp, now: i64, woken: &mut Woken) {
         let Running { planned, body, .. } = running;
         let moved = body.offset.and_then(|offset| bound.shifted(offset));
         if let Some(moved) = moved {
             body.io.shards.iter_mut().for_each(|shard| shard.raise(moved));
-            self.deliver_all(planned, body, woken);
+            self.deliver_all(planned, body, now, woken);
         }
     }
 
