@@ -20,6 +20,7 @@ pub mod nodes;
 pub mod options;
 pub mod packet;
 pub mod pbtxt;
+pub mod prometheus;
 pub mod reference;
 pub mod registry;
 pub mod replay;

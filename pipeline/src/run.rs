@@ -17,6 +17,7 @@ pub(crate) mod ready;
 mod restart;
 pub(crate) mod shard;
 mod step;
+mod streams;
 mod threads;
 mod watch;
 pub(crate) mod worker;

@@ -30,6 +30,7 @@ impl RunningGraph {
         };
         let mut stats = GraphStats {
             elapsed_seconds: seconds,
+            streams: self.streams(),
             ..GraphStats::default()
         };
         for (index, (cell, planned)) in self.engine.cells.iter().zip(&self.engine.plan.nodes).enumerate() {
@@ -62,6 +63,7 @@ impl RunningGraph {
                     drops,
                     queued,
                     errors: tally.errors,
+                    latency: tally.latency(),
                 });
             }
         }
