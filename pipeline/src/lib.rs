@@ -36,6 +36,7 @@ pub mod tensor;
 #[cfg(test)]
 mod testing;
 pub mod timestamp;
+pub mod trace;
 pub mod validate;
 pub mod video_header;
 

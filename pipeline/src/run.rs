@@ -18,6 +18,7 @@ mod restart;
 pub(crate) mod shard;
 mod step;
 mod streams;
+mod tell;
 mod threads;
 mod watch;
 pub(crate) mod worker;
@@ -41,6 +42,7 @@ use crate::sink::{NoSink, SinkPort};
 use crate::stats::DropReason;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
+use crate::trace::Trace;
 use crate::validate::plan::{PlannedNode, ValidatedGraph};
 
 /// What the program that runs a graph lends to it.
@@ -54,6 +56,8 @@ pub struct Inputs {
     pub observer: Option<Arc<dyn Observer>>,
     /// Worker threads, in place of what the graph says.
     pub threads: Option<usize>,
+    /// Collects what each thread does.
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl std::fmt::Debug for Inputs {
@@ -65,6 +69,7 @@ impl std::fmt::Debug for Inputs {
             backend,
             observer: _,
             threads,
+            trace: _,
         } = self;
         let mut fields = f.debug_struct("Inputs");
         fields
@@ -85,6 +90,7 @@ impl Default for Inputs {
             backend: Arc::new(NoBackend),
             observer: None,
             threads: None,
+            trace: None,
         }
     }
 }
@@ -173,6 +179,7 @@ impl ValidatedGraph {
             services,
             inputs.observer,
             side,
+            inputs.trace,
             workers.iter().sum(),
         ));
         let watched = Arc::downgrade(&engine);

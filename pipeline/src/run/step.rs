@@ -52,6 +52,7 @@ impl Engine {
             } else {
                 self.reader_step(index, planned, cell.usual_nanos(), &mut inbox, &mut body.io, now)
             };
+            self.trace_drops(index, &mut inbox, now);
             (step, inbox.crossings())
         };
         self.apply(planned, crossings, woken);
@@ -192,6 +193,7 @@ impl Engine {
         }
         let called = body.call(&cell.ports, &self.services, |node, ctx| node.process(ctx));
         let end = self.services.pool.clock().nanos();
+        self.trace_call(*index, &body.io, source, (start, end));
         let flow = match called {
             Ok(flow) => flow,
             Err(error) => {
@@ -283,6 +285,7 @@ impl Engine {
         let wake_at = body.io.wake_at.take();
         let mut inbox = lock(&cell.inbox);
         take_drops(&mut inbox, body);
+        self.trace_inbox(index, &mut inbox, now);
         inbox.running = None;
         inbox.since = now;
         if let Some(at) = body.not_before.take().filter(|at| *at > now) {
@@ -340,6 +343,7 @@ impl Engine {
             let mut inbox = lock(&cell.inbox);
             take_drops(&mut inbox, body);
             inbox.close();
+            self.trace_inbox(*index, &mut inbox, now);
             inbox.crossings()
         };
         self.apply(planned, crossings, woken);

@@ -71,8 +71,17 @@ pub(crate) struct Inbox {
     batch: usize,
     gathered: Vec<Gathered>,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
+    /// What the trace knows of this node.
+    pub(crate) traced: Traced,
     /// The time of the set that the node works on.
     pub(crate) running: Option<Timestamp>,
+}
+
+/// Drops and waiting packets that have been told to the trace.
+#[derive(Debug, Default)]
+pub(crate) struct Traced {
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    pub(crate) waiting: u64,
 }
 
 /// A set that waits for its batch to be complete.
@@ -110,6 +119,7 @@ impl Inbox {
             batch,
             gathered: Vec::new(),
             dropped: [0; DropReason::ALL.len()],
+            traced: Traced::default(),
             running: None,
         }
     }
