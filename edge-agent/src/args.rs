@@ -1,6 +1,7 @@
 //! Every flag and variable, read once.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -141,6 +142,12 @@ pub struct RunArgs {
     /// Write figures of all nodes and streams as JSON when the run ends.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write who ran when on which thread, as a file for ui.perfetto.dev, when the run ends.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Serve the run's figures to Prometheus on this address, for instance 127.0.0.1:9090, under /metrics.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "feed")]
+    pub metrics_address: Option<SocketAddr>,
     /// A model the graph's side packets name, as `name=file.onnx`.
     #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
     pub models: Vec<(String, PathBuf)>,

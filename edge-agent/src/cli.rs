@@ -3,9 +3,11 @@
 mod check;
 mod file;
 mod graph;
+mod metrics;
 mod replay;
 mod run;
 mod table;
+mod trace;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ pub mod nodes;
 pub mod options;
 pub mod packet;
 pub mod pbtxt;
+pub mod prometheus;
 pub mod reference;
 pub mod registry;
 pub mod replay;
@@ -27,6 +28,7 @@ pub mod report;
 pub mod run;
 pub mod sink;
 pub mod spec;
+pub mod stall;
 pub mod stats;
 mod subgraph;
 mod sync;
@@ -34,6 +36,7 @@ pub mod tensor;
 #[cfg(test)]
 mod testing;
 pub mod timestamp;
+pub mod trace;
 pub mod validate;
 pub mod video_header;
 

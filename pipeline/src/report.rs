@@ -4,7 +4,8 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::{GraphStats, NodeStats, SourceStats};
+use crate::stall::Stall;
+use crate::stats::{GraphStats, NodeStats, SourceStats, StreamStats};
 
 /// What `edge-agent run --report` writes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,14 +18,18 @@ pub struct Report {
     pub rss_mib: f64,
     pub nodes: Vec<NodeStats>,
     pub sources: Vec<SourceStats>,
+    pub streams: Vec<StreamStats>,
+    /// What stood still during the run, each standstill as it was when last seen.
+    pub stalls: Vec<Stall>,
 }
 
 impl Report {
-    pub fn new(stats: GraphStats) -> Self {
+    pub fn new(stats: GraphStats, stalls: Vec<Stall>) -> Self {
         let GraphStats {
             elapsed_seconds,
             nodes,
             sources,
+            streams,
         } = stats;
         Self {
             elapsed_seconds,
@@ -32,6 +37,8 @@ impl Report {
             rss_mib: rss_mib(),
             nodes,
             sources,
+            streams,
+            stalls,
         }
     }
 
@@ -66,6 +73,8 @@ pub fn rss_mib() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::stats::ReaderStats;
+
     use super::*;
 
     #[test]
@@ -80,8 +89,14 @@ mod tests {
                 name: "camera".to_owned(),
                 ..SourceStats::default()
             }],
+            streams: vec![StreamStats {
+                name: "frames".to_owned(),
+                readers: vec![ReaderStats::default()],
+                ..StreamStats::default()
+            }],
         };
-        let json: serde_json::Value = serde_json::from_str(&Report::new(stats).to_json()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&Report::new(stats, Vec::new()).to_json()).unwrap();
         assert_eq!(json["elapsedSeconds"], 2.0);
         assert!(json["rssMib"].as_f64().unwrap() > 0.5);
         assert!(json["processCpuSeconds"].is_number());
@@ -91,5 +106,9 @@ mod tests {
         assert_eq!(json["nodes"][0]["drops"]["late"], 0);
         assert_eq!(json["sources"][0]["produced"], 0);
         assert!(json["sources"][0]["latenessMs"]["max"].is_number());
+        let reader = serde_json::json!({"node": "", "depth": 0, "oldestMs": null, "grown": 0});
+        assert_eq!(json["streams"][0]["readers"][0], reader);
+        assert_eq!(json["stalls"], serde_json::json!([]));
+        assert!(json["nodes"][0].get("latency").is_none());
     }
 }

@@ -17,7 +17,10 @@ pub(crate) mod ready;
 mod restart;
 pub(crate) mod shard;
 mod step;
+mod streams;
+mod tell;
 mod threads;
+mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
@@ -39,6 +42,7 @@ use crate::sink::{NoSink, SinkPort};
 use crate::stats::DropReason;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
+use crate::trace::Trace;
 use crate::validate::plan::{PlannedNode, ValidatedGraph};
 
 /// What the program that runs a graph lends to it.
@@ -52,6 +56,8 @@ pub struct Inputs {
     pub observer: Option<Arc<dyn Observer>>,
     /// Worker threads, in place of what the graph says.
     pub threads: Option<usize>,
+    /// Collects what each thread does.
+    pub trace: Option<Arc<Trace>>,
 }
 
 impl std::fmt::Debug for Inputs {
@@ -63,6 +69,7 @@ impl std::fmt::Debug for Inputs {
             backend,
             observer: _,
             threads,
+            trace: _,
         } = self;
         let mut fields = f.debug_struct("Inputs");
         fields
@@ -83,6 +90,7 @@ impl Default for Inputs {
             backend: Arc::new(NoBackend),
             observer: None,
             threads: None,
+            trace: None,
         }
     }
 }
@@ -171,6 +179,7 @@ impl ValidatedGraph {
             services,
             inputs.observer,
             side,
+            inputs.trace,
             workers.iter().sum(),
         ));
         let watched = Arc::downgrade(&engine);
@@ -303,8 +312,12 @@ impl RunningGraph {
         let index = self.feed_index(stream)?;
         let throttle = self.engine.plan.sources + index;
         if let Some(feed) = self.engine.feeds.get(index) {
-            let full =
-                |(): &mut ()| self.engine.is_throttled(throttle) && !self.engine.services.pool.is_halted();
+            let pool = &self.engine.services.pool;
+            let full = |held_since: &mut Option<i64>| {
+                let full = self.engine.is_throttled(throttle) && !pool.is_halted();
+                *held_since = full.then(|| held_since.unwrap_or_else(|| pool.clock().nanos()));
+                full
+            };
             drop(feed.room.wait_while(lock(&feed.door), full));
         }
         self.try_feed(stream, packet)

@@ -97,6 +97,51 @@ pub struct NodeStats {
     pub queued: u64,
     /// The node failed, which ended the run.
     pub errors: u64,
+    /// Capture to the end of Process, for programs that add up the figures of many devices.
+    #[serde(skip)]
+    pub latency: Histogram,
+}
+
+/// Times counted by how long they were, as a Prometheus histogram has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Histogram {
+    /// How many took no longer than each of `BOUNDS_SECONDS`.
+    pub counts: [u64; Self::BOUNDS_SECONDS.len()],
+    pub count: u64,
+    pub sum_seconds: f64,
+}
+
+impl Histogram {
+    /// From half a frame's time at 1000 frames a second to far too late, 33.4 ms and 66.7 ms being one and two frames
+    /// of a camera.
+    pub const BOUNDS_SECONDS: [f64; 14] = [
+        0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.0334, 0.05, 0.0667, 0.1, 0.2, 0.5, 1.0, 5.0,
+    ];
+}
+
+/// One stream between nodes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStats {
+    pub name: String,
+    /// The node that fills it; none where it is fed from outside.
+    pub writer: Option<String>,
+    /// Packets sent on it.
+    pub carried: u64,
+    pub readers: Vec<ReaderStats>,
+}
+
+/// A stream as one of its readers has it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReaderStats {
+    pub node: String,
+    /// Packets waiting now.
+    pub depth: u64,
+    /// Now minus capture time of the oldest packet that waits; none where none waits.
+    pub oldest_ms: Option<f64>,
+    /// Times the full queue got room for one packet more because everything waited for it.
+    pub grown: u64,
 }
 
 /// One node that brings packets into the graph.
@@ -122,6 +167,8 @@ pub struct GraphStats {
     pub elapsed_seconds: f64,
     pub nodes: Vec<NodeStats>,
     pub sources: Vec<SourceStats>,
+    /// These count from the start of the run, whatever the time.
+    pub streams: Vec<StreamStats>,
 }
 
 impl GraphStats {

@@ -7,19 +7,23 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use pipeline::replay::{Feed, ReplayClock, Settings, run};
+use pipeline::trace::Trace;
 use pipeline::{Inputs, ValidatedGraph};
 
 use super::file::read;
 use super::run::models;
+use super::trace;
 use crate::args::{ClockArg, RunArgs};
 use crate::io::inference::LazyRuntime;
 
 pub(super) fn replay(args: &RunArgs, feed: &Path, graph: &ValidatedGraph) -> Result<ExitCode> {
     let folder = feed.parent().unwrap_or(Path::new(""));
     let lines = Feed::parse(&read(feed)?, folder).with_context(|| format!("read {}", feed.display()))?;
+    let trace = args.trace.as_ref().map(|_| Arc::<Trace>::default());
     let inputs = Inputs {
         side_packets: models(args)?,
         backend: Arc::new(LazyRuntime),
+        trace: trace.clone(),
         ..Inputs::default()
     };
     let settings = Settings {
@@ -37,6 +41,9 @@ pub(super) fn replay(args: &RunArgs, feed: &Path, graph: &ValidatedGraph) -> Res
             std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
         }
         None => write!(std::io::stdout(), "{}", record.write(None)?)?,
+    }
+    if let (Some(trace), Some(path)) = (&trace, &args.trace) {
+        writeln!(std::io::stderr(), "{}", trace::write(trace, path)?)?;
     }
     let ok = record.status().is_some_and(pipeline::replay::Status::is_ok);
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })

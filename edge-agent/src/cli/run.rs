@@ -15,20 +15,27 @@ use crossterm::terminal::{Clear, ClearType};
 use crossterm::{ExecutableCommand, QueueableCommand};
 use pipeline::backend::Model;
 use pipeline::packet::SidePacket;
+use pipeline::prometheus;
 use pipeline::report::Report;
 use pipeline::run::RunStatus;
 use pipeline::sink::{Delivery, SinkPort};
+use pipeline::stall::{Stall, StallLog};
 use pipeline::timestamp::Timestamp;
+use pipeline::trace::Trace;
 use pipeline::{Inputs, Registry, RunningGraph};
 use serde_json::{Value, json};
 
 use super::file::load;
+use super::metrics::Metrics;
 use super::replay::replay;
-use super::table::{line, table};
+use super::table::{line, stalled, table};
+use super::trace;
 use crate::args::RunArgs;
 use crate::io::inference::LazyRuntime;
 use crate::profiler::machine;
 
+/// So often it is looked for what stands still, to name it within a second.
+const LOOK: Duration = Duration::from_millis(250);
 const REDRAW: Duration = Duration::from_millis(500);
 const PLAIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
@@ -53,16 +60,25 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     let print = !(args.quiet || live && io::stdout().is_terminal());
     let (sink, printer) = Printer::new(print)?;
     let sink = Arc::new(sink);
+    let trace = args.trace.as_ref().map(|_| Arc::<Trace>::default());
+    let metrics = args.metrics_address.map(Metrics::serve).transpose()?;
     let inputs = Inputs {
         side_packets: models(args)?,
         sink: sink.clone(),
         backend: Arc::new(LazyRuntime),
+        trace: trace.clone(),
         ..Inputs::default()
     };
     let running = graph.start(inputs)?;
     let stop = interrupted()?;
     let end = args.duration.map(|duration| Instant::now() + duration.get());
-    let outcome = watch(&running, end, &stop, live)?;
+    let mut watch = Watch {
+        live,
+        drawn: 0,
+        stalls: StallLog::default(),
+        metrics,
+    };
+    let outcome = watch.run(&running, end, &stop)?;
     let stats = running.stats();
     drop(running);
     let results = sink.close();
@@ -77,8 +93,11 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     }
     writeln!(err, "{results} results in {:.1} s", stats.elapsed_seconds)?;
     if let Some(path) = &args.report {
-        let text = Report::new(stats).to_json() + "\n";
+        let text = Report::new(stats, watch.stalls.into_stalls()).to_json() + "\n";
         std::fs::write(path, text).with_context(|| format!("write the report {}", path.display()))?;
+    }
+    if let (Some(trace), Some(path)) = (&trace, &args.trace) {
+        writeln!(err, "{}", trace::write(trace, path)?)?;
     }
     match outcome {
         RunStatus::Failed(error) => {
@@ -107,33 +126,75 @@ pub(super) fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
     Ok(models)
 }
 
-/// Shows the run until its time or its sources end; tells how it ended.
-fn watch(running: &RunningGraph, end: Option<Instant>, stop: &Interrupt, live: bool) -> Result<RunStatus> {
-    let mut err = io::stderr();
-    let mut drawn = 0;
-    let (mut stopping, mut said) = (None, Instant::now());
-    loop {
-        let now = Instant::now();
-        if stopping.is_none() && (end.is_some_and(|end| now >= end) || stop.was_asked()) {
-            running.stop();
-            stopping = Some(now);
+/// What is shown of a run while it goes on.
+struct Watch {
+    live: bool,
+    /// Lines of the table on the screen.
+    drawn: u16,
+    stalls: StallLog,
+    metrics: Option<Metrics>,
+}
+
+impl Watch {
+    /// Shows the run until its time or its sources end; tells how it ended.
+    fn run(&mut self, running: &RunningGraph, end: Option<Instant>, stop: &Interrupt) -> Result<RunStatus> {
+        let mut stopping = None;
+        let (mut said, mut shown) = (Instant::now(), None);
+        loop {
+            let now = Instant::now();
+            if stopping.is_none() && (end.is_some_and(|end| now >= end) || stop.was_asked()) {
+                running.stop();
+                stopping = Some(now);
+            }
+            if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
+                running.cancel();
+            }
+            let left = end
+                .filter(|_| stopping.is_none())
+                .map_or(LOOK, |end| end.saturating_duration_since(now));
+            let over = running.wait_timeout(left.min(LOOK)).is_some();
+            let stalls = running.stalls();
+            let new = self.stalls.note(stalls.clone());
+            if over || shown.is_none_or(|shown: Instant| shown.elapsed() >= REDRAW) {
+                shown = Some(Instant::now());
+                self.show(running, &stalls)?;
+            }
+            if !self.live {
+                Self::say(running, &new, &mut said)?;
+            }
+            if over {
+                return Ok(running.status());
+            }
         }
-        if stopping.is_some_and(|since| since.elapsed() > DRAIN) {
-            running.cancel();
+    }
+
+    fn show(&mut self, running: &RunningGraph, stalls: &[Stall]) -> Result<()> {
+        if !self.live && self.metrics.is_none() {
+            return Ok(());
         }
-        let left = end
-            .filter(|_| stopping.is_none())
-            .map_or(REDRAW, |end| end.saturating_duration_since(now));
-        let over = running.wait_timeout(left.min(REDRAW)).is_some();
-        if live {
-            drawn = redraw(&mut err, drawn, &table(&running.stats()))?;
-        } else if said.elapsed() >= PLAIN {
-            said = Instant::now();
+        let stats = running.stats();
+        if let Some(metrics) = &self.metrics {
+            metrics.set(prometheus::text(&stats, stalls));
+        }
+        if self.live {
+            let mut lines = table(&stats);
+            lines.extend(stalled(stalls));
+            self.drawn = redraw(&mut io::stderr(), self.drawn, &lines)?;
+        }
+        Ok(())
+    }
+
+    /// Where there is no screen to redraw: what has begun to stand still at once, the figures now and then.
+    fn say(running: &RunningGraph, new: &[Stall], said: &mut Instant) -> Result<()> {
+        let mut err = io::stderr();
+        for text in stalled(new) {
+            writeln!(err, "{text}")?;
+        }
+        if said.elapsed() >= PLAIN {
+            *said = Instant::now();
             writeln!(err, "{}", line(&running.stats()))?;
         }
-        if over {
-            return Ok(running.status());
-        }
+        Ok(())
     }
 }
 

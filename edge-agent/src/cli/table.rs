@@ -1,5 +1,6 @@
 //! What each node does, as a table for people.
 
+use pipeline::stall::Stall;
 use pipeline::stats::{Drops, GraphStats, Quantiles};
 
 /// One line a node, the sources first, and a line of totals.
@@ -43,6 +44,11 @@ pub(super) fn table(stats: &GraphStats) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// A line for each node that stands still.
+pub(super) fn stalled(stalls: &[Stall]) -> Vec<String> {
+    stalls.iter().map(|stall| format!("STALLED {stall}")).collect()
 }
 
 /// The run in one line.
@@ -125,6 +131,7 @@ mod tests {
                 },
                 ..NodeStats::default()
             }],
+            ..GraphStats::default()
         };
         assert_eq!(
             table(&stats).join("\n"),

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use pipeline::backend::Model;
 use pipeline::packet::SidePacket;
 use pipeline::run::{RunError, RunStatus};
+use pipeline::stall::StallLog;
 use pipeline::validate::missing_side_packets;
 use pipeline::{GraphError, Inputs, Registry, RunningGraph, validate};
 use protocol::desired::Desired;
@@ -131,6 +132,7 @@ struct Current {
     began: Instant,
     open: bool,
     told: Instant,
+    stalls: StallLog,
 }
 
 impl Work {
@@ -216,6 +218,7 @@ impl Work {
             began,
             open: false,
             told: began,
+            stalls: StallLog::default(),
         })
     }
 
@@ -237,6 +240,9 @@ impl Work {
             self.end();
             self.tell(Event::StartFailed { run, failure });
             return;
+        }
+        for stall in current.stalls.note(current.graph.stalls()) {
+            tracing::warn!(node = stall.node, "the graph stalls: {stall}");
         }
         let over = current.graph.status();
         if current.told.elapsed() >= FIGURES || over.is_over() {

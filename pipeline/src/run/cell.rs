@@ -4,8 +4,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::node::{Node, NodeError};
 use crate::packet::Packet;
@@ -23,6 +23,8 @@ pub(crate) struct Cell {
     pub(crate) inbox: Mutex<Inbox>,
     pub(crate) body: Mutex<Body>,
     pub(crate) meter: Mutex<Meter>,
+    /// Packets delivered so far, by output.
+    pub(crate) carried: Vec<Arc<AtomicU64>>,
     /// What a call of Process usually takes, in nanoseconds: recent calls count more.
     usual: AtomicI64,
 }
@@ -88,8 +90,10 @@ impl Cell {
             late: None,
         };
         let limits = planned.inputs.iter().map(|port| port.limit);
+        let carried = io.shards.iter().map(|shard| Arc::clone(shard.carried()));
         Self {
             ports,
+            carried: carried.collect(),
             inbox: Mutex::new(Inbox::new(limits, &rules)),
             body: Mutex::new(Body {
                 node,

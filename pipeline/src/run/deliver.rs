@@ -17,8 +17,8 @@ use crate::validate::plan::{Outlet, PlannedNode};
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) shard: Mutex<Shard>,
-    /// Whoever waits for room waits here, without the stream's lock.
-    pub(crate) door: Mutex<()>,
+    /// Whoever waits for room waits here, without the stream's lock; holds the time since when somebody does.
+    pub(crate) door: Mutex<Option<i64>>,
     pub(crate) room: Condvar,
 }
 
@@ -26,7 +26,7 @@ impl Feed {
     pub(crate) fn new() -> Self {
         Self {
             shard: Mutex::new(Shard::new()),
-            door: Mutex::new(()),
+            door: Mutex::new(None),
             room: Condvar::new(),
         }
     }
@@ -38,16 +38,16 @@ impl Feed {
 }
 
 impl Engine {
-    pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, woken: &mut Woken) {
+    pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, now: i64, woken: &mut Woken) {
         for (shard, outlet) in body.io.shards.iter_mut().zip(&planned.outlets) {
             if shard.has_news() {
                 body.delivered |= !shard.packets.is_empty() && !outlet.readers.is_empty();
-                self.deliver(shard, outlet, woken);
+                self.deliver(shard, outlet, now, woken);
             }
         }
     }
 
-    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, woken: &mut Woken) {
+    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, now: i64, woken: &mut Woken) {
         let bound = shard.announce();
         if let (Some(output), Some(observer)) = (outlet.observed, &self.observer) {
             let stream = self.plan.outputs.get(output).map_or("", String::as_str);
@@ -68,26 +68,33 @@ impl Engine {
             return;
         };
         for (node, input) in others {
-            self.hand_over(*node, *input, shard.packets.iter().cloned(), bound, woken);
+            self.hand_over((*node, *input), shard.packets.iter().cloned(), bound, now, woken);
         }
         // The last reader gets the packets themselves, so that a lone reader may be a packet's only holder.
-        self.hand_over(*last_node, *last_input, shard.packets.drain(..), bound, woken);
+        self.hand_over(
+            (*last_node, *last_input),
+            shard.packets.drain(..),
+            bound,
+            now,
+            woken,
+        );
     }
 
     fn hand_over(
         &self,
-        node: usize,
-        input: usize,
+        (node, input): (usize, usize),
         packets: impl Iterator<Item = Packet>,
         bound: Timestamp,
+        now: i64,
         woken: &mut Woken,
     ) {
         let (Some(cell), Some(planned)) = (self.cells.get(node), self.plan.nodes.get(node)) else {
             return;
         };
         let mut inbox = lock(&cell.inbox);
-        inbox.deliver(input, packets, bound);
+        inbox.deliver(input, packets, bound, now);
         let crossings = inbox.crossings();
+        self.trace_drops(node, &mut inbox, now);
         if inbox.phase == Phase::Idle && inbox.readiness() != Readiness::Wait {
             inbox.phase = Phase::Queued;
             woken.push(node);
@@ -144,7 +151,8 @@ impl Engine {
         }
         shard.raise(bound);
         if shard.has_news() {
-            self.deliver(&mut shard, &input.outlet, &mut woken);
+            let now = self.services.pool.clock().nanos();
+            self.deliver(&mut shard, &input.outlet, now, &mut woken);
         }
         // Before the stream can be seen as closed: whoever looks for the end of the run must find them.
         self.services.pool.publish_all(woken);

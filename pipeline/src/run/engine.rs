@@ -12,6 +12,7 @@ use crate::run::deliver::Feed;
 use crate::run::limiter::Limiter;
 use crate::run::{Observer, RunError, RunStatus};
 use crate::sync::lock;
+use crate::trace::{Trace, Tracing};
 use crate::validate::plan::Plan;
 
 pub(crate) struct Engine {
@@ -19,6 +20,7 @@ pub(crate) struct Engine {
     pub(crate) cells: Vec<Cell>,
     pub(crate) services: Services,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) tracing: Option<Tracing>,
     pub(crate) feeds: Vec<Feed>,
     /// Full streams on behalf of which each source and then each graph input is held back.
     pub(crate) throttles: Vec<AtomicIsize>,
@@ -72,6 +74,7 @@ impl Engine {
         services: Services,
         observer: Option<Arc<dyn Observer>>,
         side: BTreeMap<String, SidePacket>,
+        trace: Option<Arc<Trace>>,
         workers: usize,
     ) -> Self {
         let missing = plan.nodes.iter().map(|node| {
@@ -82,6 +85,8 @@ impl Engine {
         for source in plan.nodes.iter().take(plan.sources) {
             *layers.entry(source.layer).or_default() += 1;
         }
+        let names = plan.nodes.iter().map(|node| node.name.as_str());
+        let tracing = trace.map(|trace| Tracing::new(trace, names));
         Self {
             feeds: plan.inputs.iter().map(|_| Feed::new()).collect(),
             throttles: (0..plan.sources + plan.inputs.len())
@@ -110,6 +115,7 @@ impl Engine {
             cells,
             services,
             observer,
+            tracing,
         }
     }
 

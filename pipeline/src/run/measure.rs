@@ -20,7 +20,8 @@ impl RunningGraph {
     }
 
     fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (Tally, Drops)) -> GraphStats {
-        let seconds = (self.engine.services.pool.clock().nanos() - since) as f64 / 1e9;
+        let now = self.engine.services.pool.clock().nanos();
+        let seconds = (now - since) as f64 / 1e9;
         let per_second = |count: u64| {
             if seconds > 0.0 {
                 count as f64 / seconds
@@ -30,11 +31,13 @@ impl RunningGraph {
         };
         let mut stats = GraphStats {
             elapsed_seconds: seconds,
+            streams: self.streams(),
             ..GraphStats::default()
         };
         for (index, (cell, planned)) in self.engine.cells.iter().zip(&self.engine.plan.nodes).enumerate() {
             let (dropped, queued) = {
-                let inbox = lock(&cell.inbox);
+                let mut inbox = lock(&cell.inbox);
+                self.engine.trace_inbox(index, &mut inbox, now);
                 (drops(&inbox.dropped), inbox.queued())
             };
             let (tally, drops) = read(cell, dropped);
@@ -62,6 +65,7 @@ impl RunningGraph {
                     drops,
                     queued,
                     errors: tally.errors,
+                    latency: tally.latency(),
                 });
             }
         }

@@ -5,7 +5,7 @@ mod times;
 use std::mem;
 
 pub(crate) use crate::run::meter::times::Times;
-use crate::stats::{DropReason, Drops, Quantiles};
+use crate::stats::{DropReason, Drops, Histogram, Quantiles};
 
 /// One node's figures. Recording allocates only while a histogram grows to the times it sees.
 #[derive(Debug)]
@@ -117,6 +117,10 @@ impl Tally {
 
     pub(crate) fn end_age_ms(&self) -> Quantiles {
         self.end_age.quantiles()
+    }
+
+    pub(crate) fn latency(&self) -> Histogram {
+        self.end_age.histogram()
     }
 
     pub(crate) fn lateness_ms(&self) -> Quantiles {

@@ -117,7 +117,7 @@ impl Engine {
             }
         }
         self.hand_side_packets(cell, planned, body, woken);
-        self.deliver_all(planned, body, woken);
+        self.deliver_all(planned, body, self.services.pool.clock().nanos(), woken);
         for (reader, node) in self.plan.nodes.iter().enumerate() {
             if node.opens_after.contains(&index) {
                 self.has_one_more(reader, woken);
@@ -201,15 +201,26 @@ impl Engine {
         }
     }
 
+    /// Whether the first pass over all nodes is over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opening.passed.load(Ordering::SeqCst)
+    }
+
+    /// The first side packet that the node lacks.
+    pub(crate) fn unmade(&self, node: &PlannedNode) -> Option<String> {
+        if node.side.is_empty() {
+            return None;
+        }
+        let made = lock(&self.opening.side);
+        let mut names = node.side.iter().map(|(_, _, name)| name);
+        names.find(|name| !made.contains_key(*name)).cloned()
+    }
+
     /// The node that waits in vain for a side packet.
     pub(crate) fn unopened(&self) -> Option<RunError> {
-        let made = lock(&self.opening.side);
         self.plan.nodes.iter().find_map(|node| {
-            let unmade = node.side.iter().find(|(_, _, name)| !made.contains_key(name));
-            unmade.map(|(_, _, name)| RunError::NoSidePacket {
-                node: node.name.clone(),
-                name: name.clone(),
-            })
+            let (name, node) = (self.unmade(node)?, node.name.clone());
+            Some(RunError::NoSidePacket { node, name })
         })
     }
 }

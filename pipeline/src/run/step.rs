@@ -48,10 +48,11 @@ impl Engine {
         let (step, crossings) = {
             let mut inbox = lock(&cell.inbox);
             let step = if index < self.plan.sources {
-                self.source_step(index, &mut inbox)
+                self.source_step(index, &mut inbox, now)
             } else {
                 self.reader_step(index, planned, cell.usual_nanos(), &mut inbox, &mut body.io, now)
             };
+            self.trace_drops(index, &mut inbox, now);
             (step, inbox.crossings())
         };
         self.apply(planned, crossings, woken);
@@ -70,13 +71,13 @@ impl Engine {
                 now
             }
             Some(Step::Forward(bound)) => {
-                self.forward(&mut running, bound, woken);
+                self.forward(&mut running, bound, now, woken);
                 self.settle(&mut running, now, woken);
                 now
             }
             Some(Step::Close(rest)) => {
                 let end = self.process_sets(&mut running, rest, now, woken);
-                self.close(&mut running, woken);
+                self.close(&mut running, end, woken);
                 end
             }
             Some(Step::Later(at)) => {
@@ -99,7 +100,8 @@ impl Engine {
         waited
     }
 
-    fn source_step(&self, index: usize, inbox: &mut Inbox) -> Option<Step> {
+    fn source_step(&self, index: usize, inbox: &mut Inbox, now: i64) -> Option<Step> {
+        inbox.since = now;
         if self.stopping.load(Ordering::SeqCst) {
             inbox.phase = Phase::Running;
             return Some(Step::Close(Vec::new()));
@@ -122,6 +124,7 @@ impl Engine {
         now: i64,
     ) -> Option<Step> {
         inbox.phase = Phase::Running;
+        inbox.since = now;
         // What can't be done in time any more isn't begun.
         let latest_start = planned.deadline.map(|deadline| deadline - usual_nanos);
         match inbox.settle(now, latest_start) {
@@ -190,6 +193,7 @@ impl Engine {
         }
         let called = body.call(&cell.ports, &self.services, |node, ctx| node.process(ctx));
         let end = self.services.pool.clock().nanos();
+        self.trace_call(*index, &body.io, source, (start, end));
         let flow = match called {
             Ok(flow) => flow,
             Err(error) => {
@@ -249,10 +253,10 @@ impl Engine {
         if !body.io.side.is_empty() {
             self.hand_side_packets(cell, planned, body, woken);
         }
-        self.deliver_all(planned, body, woken);
+        self.deliver_all(planned, body, end, woken);
         let source = *index < self.plan.sources;
         match (flow, source) {
-            (Flow::Stop, true) => self.close(running, woken),
+            (Flow::Stop, true) => self.close(running, end, woken),
             (Flow::Stop, false) => {
                 self.stop();
                 self.settle(running, end, woken);
@@ -281,7 +285,9 @@ impl Engine {
         let wake_at = body.io.wake_at.take();
         let mut inbox = lock(&cell.inbox);
         take_drops(&mut inbox, body);
+        self.trace_inbox(index, &mut inbox, now);
         inbox.running = None;
+        inbox.since = now;
         if let Some(at) = body.not_before.take().filter(|at| *at > now) {
             inbox.phase = Phase::Timed(at);
         } else if !source {
@@ -312,7 +318,7 @@ impl Engine {
         }
     }
 
-    fn close(&self, running: &mut Running<'_>, woken: &mut Woken) {
+    fn close(&self, running: &mut Running<'_>, now: i64, woken: &mut Woken) {
         let Running {
             index,
             cell,
@@ -332,11 +338,12 @@ impl Engine {
         }
         self.hand_side_packets(cell, planned, body, woken);
         body.io.shards.iter_mut().for_each(Shard::close);
-        self.deliver_all(planned, body, woken);
+        self.deliver_all(planned, body, now, woken);
         let crossings = {
             let mut inbox = lock(&cell.inbox);
             take_drops(&mut inbox, body);
             inbox.close();
+            self.trace_inbox(*index, &mut inbox, now);
             inbox.crossings()
         };
         self.apply(planned, crossings, woken);
@@ -349,12 +356,12 @@ impl Engine {
         }
     }
 
-    fn forward(&self, running: &mut Running<'_>, bound: Timestamp, woken: &mut Woken) {
+    fn forward(&self, running: &mut Running<'_>, bound: Timestamp, now: i64, woken: &mut Woken) {
         let Running { planned, body, .. } = running;
         let moved = body.offset.and_then(|offset| bound.shifted(offset));
         if let Some(moved) = moved {
             body.io.shards.iter_mut().for_each(|shard| shard.raise(moved));
-            self.deliver_all(planned, body, woken);
+            self.deliver_all(planned, body, now, woken);
         }
     }
 

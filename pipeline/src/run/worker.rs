@@ -9,10 +9,12 @@ use crate::run::engine::{Engine, Woken};
 use crate::run::pool::Work;
 use crate::run::ready::ReadySet;
 use crate::spec::Priority;
+use crate::trace::Tracing;
 
 /// Runs until the graph ends. The first worker opens the nodes.
 pub(crate) fn work(engine: &Arc<Engine>, lane: usize, first: bool) {
     let _leaving = Leaving(engine);
+    engine.tracing.iter().for_each(Tracing::attach);
     if first {
         engine.open();
     }
@@ -63,6 +65,7 @@ pub(crate) fn work(engine: &Arc<Engine>, lane: usize, first: bool) {
 /// Keeps the sources' time when all workers are busy: runs those that are overdue, and nothing else.
 pub(crate) fn stand_in(engine: &Arc<Engine>) {
     let _leaving = Leaving(engine);
+    engine.tracing.iter().for_each(Tracing::attach);
     let pool = &engine.services.pool;
     let mut woken = Woken::new();
     while let Some((node, at)) = pool.overdue() {

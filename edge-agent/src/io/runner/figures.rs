@@ -100,6 +100,7 @@ nodes:
                 stats("Discard", 100, 1.0),
             ],
             sources: vec![source],
+            ..GraphStats::default()
         });
         assert_eq!(
             (

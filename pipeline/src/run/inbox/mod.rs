@@ -58,6 +58,8 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) phase: Phase,
+    /// When the node last took a step or ended one, in nanoseconds.
+    pub(crate) since: i64,
     pub(crate) streams: Vec<Stream>,
     policy: Policy,
     newest: Option<Newest>,
@@ -69,10 +71,17 @@ pub(crate) struct Inbox {
     batch: usize,
     gathered: Vec<Gathered>,
     pub(crate) dropped: [u64; DropReason::ALL.len()],
+    /// What the trace knows of this node.
+    pub(crate) traced: Traced,
     /// The time of the set that the node works on.
     pub(crate) running: Option<Timestamp>,
-    /// Times a full stream was given room because everything waited for it.
-    pub(crate) grown: u64,
+}
+
+/// Drops and waiting packets that have been told to the trace.
+#[derive(Debug, Default)]
+pub(crate) struct Traced {
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    pub(crate) waiting: u64,
 }
 
 /// A set that waits for its batch to be complete.
@@ -100,6 +109,7 @@ impl Inbox {
         };
         Self {
             phase: Phase::Unopened,
+            since: 0,
             streams,
             policy: if newest.is_some() { policy.fair() } else { policy },
             newest,
@@ -109,23 +119,29 @@ impl Inbox {
             batch,
             gathered: Vec::new(),
             dropped: [0; DropReason::ALL.len()],
+            traced: Traced::default(),
             running: None,
-            grown: 0,
         }
     }
 
     /// Takes what a producer sent on one stream.
-    pub(crate) fn deliver(&mut self, input: usize, packets: impl Iterator<Item = Packet>, bound: Timestamp) {
+    pub(crate) fn deliver(
+        &mut self,
+        input: usize,
+        packets: impl Iterator<Item = Packet>,
+        bound: Timestamp,
+        now: i64,
+    ) {
         let closed = self.phase == Phase::Closed;
         if let Some(stream) = self.streams.get_mut(input) {
             for packet in packets {
                 if closed {
                     self.dropped[DropReason::Closed as usize] += 1;
                 } else {
-                    stream.push(packet);
+                    stream.push(packet, now);
                 }
             }
-            stream.bound = bound;
+            stream.move_bound(bound, now);
         }
         if self.newest.is_some() {
             self.keep_newest();
@@ -219,9 +235,9 @@ impl Inbox {
         let mut grown = false;
         for stream in self.streams.iter_mut().filter(|stream| stream.full) {
             stream.limit = stream.len() + 1;
+            stream.grown += 1;
             grown = true;
         }
-        self.grown += u64::from(grown);
         grown
     }
 
@@ -251,16 +267,9 @@ impl Inbox {
         heads.map(Packet::timestamp).min()
     }
 
-    /// The input that keeps waiting packets from being processed, and the bound it has.
-    pub(crate) fn awaited_input(&self) -> Option<(usize, Timestamp)> {
-        let empty = self
-            .streams
-            .iter()
-            .enumerate()
-            .filter(|(_, stream)| stream.is_empty());
-        empty
-            .map(|(input, stream)| (input, stream.bound()))
-            .min_by_key(|(_, bound)| *bound)
+    /// The input that keeps waiting packets from being processed.
+    pub(crate) fn awaited_input(&self) -> Option<usize> {
+        self.policy.awaited(&self.streams)
     }
 
     /// On arrival: what another packet of the same input has overtaken for good.
@@ -323,6 +332,7 @@ mod tests {
             input,
             std::iter::once(Packet::new(micros, at(micros))),
             at(micros + 1),
+            0,
         );
     }
 
@@ -355,7 +365,7 @@ mod tests {
     fn a_bound_settles_like_a_packet() {
         let mut inbox = inbox(2, |_| {});
         put(&mut inbox, 0, 1);
-        inbox.deliver(1, std::iter::empty(), at(2));
+        inbox.deliver(1, std::iter::empty(), at(2), 0);
         assert_eq!(take(&mut inbox), Some(vec![1, -1]));
     }
 
@@ -373,7 +383,7 @@ mod tests {
         let mut inbox = inbox(2, |_| {});
         put(&mut inbox, 0, 1);
         for input in 0..2 {
-            inbox.deliver(input, std::iter::empty(), Timestamp::DONE);
+            inbox.deliver(input, std::iter::empty(), Timestamp::DONE, 0);
         }
         assert_eq!(take(&mut inbox), Some(vec![1, -1]));
         assert_eq!(inbox.readiness(), Readiness::Close);
@@ -427,7 +437,7 @@ mod tests {
     #[test]
     fn bounds_pass_with_an_offset_and_once() {
         let mut inbox = inbox(1, |rules| rules.offset = Some(0));
-        inbox.deliver(0, std::iter::empty(), at(7));
+        inbox.deliver(0, std::iter::empty(), at(7), 0);
         assert_eq!(inbox.readiness(), Readiness::Forward(at(7)));
         inbox.forward_done(at(7));
         assert_eq!(inbox.readiness(), Readiness::Wait);
@@ -436,7 +446,7 @@ mod tests {
     #[test]
     fn bounds_alone_call_process_where_asked_for() {
         let mut inbox = inbox(1, |rules| rules.process_bounds = true);
-        inbox.deliver(0, std::iter::empty(), at(7));
+        inbox.deliver(0, std::iter::empty(), at(7), 0);
         assert_eq!(take(&mut inbox), Some(vec![-1]));
         assert_eq!(inbox.readiness(), Readiness::Wait);
     }

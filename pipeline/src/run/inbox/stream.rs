@@ -12,6 +12,12 @@ pub(crate) struct Stream {
     pub(super) limit: usize,
     /// Sources are held back on behalf of this stream.
     pub(super) full: bool,
+    /// Times it was given room because everything waited for it.
+    pub(super) grown: u64,
+    /// When its bound last moved, in nanoseconds.
+    moved: i64,
+    /// When the first of the packets that wait came, in nanoseconds.
+    filled: i64,
 }
 
 impl Stream {
@@ -21,11 +27,38 @@ impl Stream {
             bound: Timestamp::PRE_STREAM,
             limit,
             full: false,
+            grown: 0,
+            moved: 0,
+            filled: 0,
         }
     }
 
-    pub(super) fn push(&mut self, packet: Packet) {
+    pub(super) fn push(&mut self, packet: Packet, now: i64) {
+        if self.queue.is_empty() {
+            self.filled = now;
+        }
         self.queue.push_back(packet);
+    }
+
+    pub(super) fn move_bound(&mut self, bound: Timestamp, now: i64) {
+        self.bound = bound;
+        self.moved = now;
+    }
+
+    pub(crate) fn moved(&self) -> i64 {
+        self.moved
+    }
+
+    pub(crate) fn filled(&self) -> i64 {
+        self.filled
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    pub(crate) fn grown(&self) -> u64 {
+        self.grown
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 //! Every hop records three of them. That is why this isn't the hdrhistogram crate, whose `record` takes longer than
 //! the rest of a hop's counting.
 
-use crate::stats::Quantiles;
+use crate::stats::{Histogram, Quantiles};
 
 /// Steps between two powers of two, as bits.
 const BITS: u32 = 7;
@@ -54,6 +54,23 @@ impl Times {
         }
     }
 
+    /// Within 1 % at the bounds and in the sum.
+    pub(crate) fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram {
+            count: self.total,
+            ..Histogram::default()
+        };
+        for (place, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let seconds = longest(place) as f64 / 1e9;
+            histogram.sum_seconds += seconds * f64::from(*count);
+            let bounds = Histogram::BOUNDS_SECONDS.iter().zip(&mut histogram.counts);
+            for (_, sum) in bounds.filter(|(bound, _)| seconds <= **bound * 1.01) {
+                *sum += u64::from(*count);
+            }
+        }
+        histogram
+    }
+
     /// The longest span that counts as the one at this share of all.
     fn at(&self, quantile: f64) -> u64 {
         let wanted = ((quantile * self.total as f64).ceil() as u64).max(1);
@@ -102,6 +119,18 @@ mod tests {
             prop_assert_eq!(place(longest), place(span));
             prop_assert_eq!(place(longest + 1), place(span) + 1);
         }
+    }
+
+    #[test]
+    fn a_histogram_counts_up_to_each_bound() {
+        let mut times = Times::default();
+        for micros in [0, 1_000, 1_100, 33_333, 6_000_000] {
+            times.record(micros * 1_000);
+        }
+        let histogram = times.histogram();
+        assert_eq!(histogram.counts, [1, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4]);
+        assert_eq!(histogram.count, 5);
+        assert!((histogram.sum_seconds - 6.035_433).abs() < 0.06, "{histogram:?}");
     }
 
     #[test]

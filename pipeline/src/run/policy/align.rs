@@ -57,6 +57,19 @@ impl Align {
         }
     }
 
+    /// The base until all have brought a packet; then the empty input furthest behind on the base's clock.
+    pub(super) fn awaited(&self, streams: &[Stream]) -> Option<usize> {
+        streams.iter().find(|stream| !stream.is_empty())?;
+        let empty = streams.iter().enumerate().filter(|(_, stream)| stream.is_empty());
+        let Some(shifts) = &self.shifts else {
+            return empty.map(|(input, _)| input).find(|input| *input == self.base);
+        };
+        let shift = |input: usize| shifts.get(input).copied().unwrap_or(0);
+        empty
+            .min_by_key(|(input, stream)| shifted(stream.bound(), shift(*input)))
+            .map(|(input, _)| input)
+    }
+
     pub(super) fn take(&mut self, at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) {
         for (input, (stream, place)) in streams.iter_mut().zip(set).enumerate() {
             *place = match &self.shifts {

@@ -55,6 +55,10 @@ impl FixedSize {
         offer
     }
 
+    pub(super) fn awaited(&self, streams: &[Stream]) -> Option<usize> {
+        self.group.awaited(streams)
+    }
+
     pub(super) fn take(
         &mut self,
         at: Timestamp,

@@ -57,6 +57,20 @@ impl Group {
         Offer::Wait(next)
     }
 
+    /// Of the empty inputs the one furthest behind, where another has a packet.
+    pub(super) fn awaited(&self, streams: &[Stream]) -> Option<usize> {
+        let members = || {
+            self.members
+                .iter()
+                .filter_map(|member| Some((*member, streams.get(*member)?)))
+        };
+        members().find(|(_, stream)| !stream.is_empty())?;
+        members()
+            .filter(|(_, stream)| stream.is_empty())
+            .min_by_key(|(_, stream)| stream.bound())
+            .map(|(member, _)| member)
+    }
+
     pub(super) fn take(&mut self, at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) {
         self.last = at;
         for member in &self.members {

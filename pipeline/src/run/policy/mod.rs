@@ -77,6 +77,21 @@ impl Policy {
         }
     }
 
+    /// The input whose bound has to move before what waits can be processed; none where nothing waits for one.
+    pub(crate) fn awaited(&self, streams: &[Stream]) -> Option<usize> {
+        match self {
+            Self::Default(group) | Self::EarlyClose(group) => group.awaited(streams),
+            Self::Immediate(_) => None,
+            Self::SyncSet(sets) => sets.awaited(streams),
+            Self::FixedSize(size) => size.awaited(streams),
+            Self::Barrier => (streams.iter().any(|stream| !stream.is_empty()))
+                .then(|| streams.iter().position(Stream::is_empty))
+                .flatten(),
+            Self::Align(align) => align.awaited(streams),
+            Self::Mux => mux::awaited(streams),
+        }
+    }
+
     /// Moves the set offered at `at` to `set`, which has one place per stream.
     pub(crate) fn take(
         &mut self,

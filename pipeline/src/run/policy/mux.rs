@@ -24,6 +24,15 @@ pub(super) fn offer(streams: &[Stream]) -> Offer {
     if settled { Offer::Set(at) } else { Offer::Wait(at) }
 }
 
+/// SELECT while data waits for it, then the input that it chose.
+pub(super) fn awaited(streams: &[Stream]) -> Option<usize> {
+    let (select, data) = streams.split_last()?;
+    match select.head() {
+        None => (data.iter().any(|stream| !stream.is_empty())).then_some(data.len()),
+        Some(packet) => chosen(packet).filter(|chosen| *chosen < data.len()),
+    }
+}
+
 /// Gives the number of packets that were let go, not having been chosen.
 pub(super) fn take(at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) -> u64 {
     let Some((select, data)) = streams.split_last_mut() else {

@@ -42,6 +42,10 @@ impl SyncSets {
         }
     }
 
+    pub(super) fn awaited(&self, streams: &[Stream]) -> Option<usize> {
+        self.0.iter().find_map(|group| group.awaited(streams))
+    }
+
     /// One group's set; of two groups with sets at the same time the first.
     pub(super) fn take(&mut self, at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) {
         let chosen = self
