@@ -16,10 +16,10 @@ impl Engine {
         if !self.services.pool.is_paused() && !self.make_room() && !timers {
             self.end_if_done();
         }
-        let mut outcome = lock(&self.outcome);
+        let mut outcome = lock(&self.progress.outcome);
         outcome.idle_asked = outcome.idle_asked.max(asked);
         drop(outcome);
-        self.changed.notify_all();
+        self.progress.changed.notify_all();
     }
 
     /// Sources that are held back while everything waits would wait for ever. True if there were any.
@@ -74,7 +74,7 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         {
-            let mut outcome = lock(&self.outcome);
+            let mut outcome = lock(&self.progress.outcome);
             if outcome.status == RunStatus::Running {
                 outcome.status = RunStatus::Stopping;
             }
@@ -93,7 +93,9 @@ impl Engine {
     }
 
     pub(crate) fn fail(&self, error: RunError) {
-        lock(&self.outcome).error.get_or_insert(error);
+        if self.in_force.load(Ordering::SeqCst) {
+            lock(&self.progress.outcome).error.get_or_insert(error);
+        }
         self.services.pool.halt();
         self.feeds.iter().for_each(Feed::open_door);
     }
@@ -112,13 +114,16 @@ impl Engine {
                 let _ = body.call(&cell.ports, &self.services, |node, ctx| node.close(ctx));
             }
         }
-        let mut outcome = lock(&self.outcome);
+        if !self.in_force.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut outcome = lock(&self.progress.outcome);
         outcome.status = match &outcome.error {
             None => RunStatus::Finished,
             Some(RunError::Cancelled) => RunStatus::Cancelled,
             Some(error) => RunStatus::Failed(error.clone()),
         };
         drop(outcome);
-        self.changed.notify_all();
+        self.progress.changed.notify_all();
     }
 }
