@@ -89,6 +89,11 @@ impl Payload {
         value.downcast_ref()
     }
 
+    /// Whether both share one value.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub fn into_arc<T: Send + Sync + 'static>(self) -> Option<Arc<T>> {
         let value: Arc<dyn Any + Send + Sync> = self.0;
         value.downcast().ok()

@@ -6,6 +6,7 @@ pub(crate) mod deliver;
 mod end;
 pub(crate) mod engine;
 mod error;
+mod feeding;
 pub(crate) mod inbox;
 pub(crate) mod limiter;
 mod measure;
@@ -14,6 +15,7 @@ mod open;
 pub(crate) mod policy;
 pub(crate) mod pool;
 pub(crate) mod ready;
+mod reload;
 mod restart;
 pub(crate) mod shard;
 mod step;
@@ -24,7 +26,7 @@ mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -35,9 +37,10 @@ use crate::options::OptionError;
 use crate::packet::{Packet, SidePacket};
 use crate::run::cell::Cell;
 use crate::run::context::{Ports, Services, SharedSink};
-use crate::run::engine::Engine;
+use crate::run::engine::{Engine, Progress};
 pub use crate::run::error::{FeedError, RunError, StartError};
 use crate::run::pool::{Classes, Pool};
+pub use crate::run::reload::{ReloadError, ReloadReport};
 use crate::sink::{NoSink, SinkPort};
 use crate::stats::DropReason;
 use crate::sync::lock;
@@ -132,8 +135,16 @@ impl RunStatus {
 
 /// A started graph. Dropping it cancels the run.
 pub struct RunningGraph {
-    engine: Arc<Engine>,
+    /// A reload puts another one in its place.
+    engine: RwLock<Arc<Engine>>,
+    progress: Arc<Progress>,
+    /// Hears of a clock that moves by hand.
+    timed: Arc<Mutex<Weak<Engine>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Worker threads, in place of what the graph says.
+    threads_asked: Option<usize>,
+    /// One reload at a time.
+    changing: Mutex<()>,
     started: i64,
     window_started: Mutex<i64>,
 }
@@ -149,6 +160,40 @@ impl std::fmt::Debug for RunningGraph {
 impl ValidatedGraph {
     /// Starts the graph. Returns at once: nodes are opened by the workers, and `status` tells how that went.
     pub fn start(&self, inputs: Inputs) -> Result<RunningGraph, StartError> {
+        let (clock, threads) = (Arc::clone(&inputs.clock), inputs.threads);
+        let progress = Arc::new(Progress::new());
+        let (engine, workers) = self.engine(inputs, Arc::clone(&progress), false)?;
+        let timed = Arc::new(Mutex::new(Arc::downgrade(&engine)));
+        let watched = Arc::clone(&timed);
+        clock.on_change(Box::new(move || {
+            let engine = lock(&watched).upgrade();
+            if let Some(engine) = engine {
+                engine.services.pool.time_changed();
+            }
+        }));
+        let started = clock.nanos();
+        let graph = RunningGraph {
+            engine: RwLock::new(Arc::clone(&engine)),
+            progress,
+            timed,
+            threads: Mutex::default(),
+            threads_asked: threads,
+            changing: Mutex::default(),
+            started,
+            window_started: Mutex::new(started),
+        };
+        threads::start(&engine, &workers, true, &graph.threads)?;
+        Ok(graph)
+    }
+
+    /// Builds what runs the graph, and says how many workers each executor has. One that is built to take over from
+    /// another lets nothing run before.
+    fn engine(
+        &self,
+        inputs: Inputs,
+        progress: Arc<Progress>,
+        takes_over: bool,
+    ) -> Result<(Arc<Engine>, Vec<usize>), StartError> {
         let plan = Arc::clone(&self.0);
         self.check_side_packets(&inputs.side_packets)?;
         let cells = plan.nodes.iter().map(cell);
@@ -161,41 +206,29 @@ impl ValidatedGraph {
         let workers: Vec<usize> = std::iter::once(own)
             .chain(plan.executors.iter().map(|executor| executor.threads.max(1)))
             .collect();
-        let started = inputs.clock.nanos();
         let classes = Classes {
             sources: plan.sources,
             top_from: plan.top_from,
         };
         let lane_of = plan.nodes.iter().map(|node| node.executor).collect();
+        let pool = Pool::new(inputs.clock, lane_of, classes, &workers);
         let services = Services {
-            pool: Pool::new(Arc::clone(&inputs.clock), lane_of, classes, &workers),
+            pool: if takes_over { pool.unstarted() } else { pool },
             backend: inputs.backend,
             sink: SharedSink(inputs.sink),
         };
-        let side = inputs.side_packets;
-        let engine = Arc::new(Engine::new(
+        let mut engine = Engine::new(
             plan,
             cells,
             services,
             inputs.observer,
-            side,
+            inputs.side_packets,
             inputs.trace,
             workers.iter().sum(),
-        ));
-        let watched = Arc::downgrade(&engine);
-        inputs.clock.on_change(Box::new(move || {
-            if let Some(engine) = watched.upgrade() {
-                engine.services.pool.time_changed();
-            }
-        }));
-        let graph = RunningGraph {
-            engine,
-            threads: Mutex::default(),
-            started,
-            window_started: Mutex::new(started),
-        };
-        threads::start(&graph.engine, &workers, &graph.threads)?;
-        Ok(graph)
+            progress,
+        );
+        *engine.in_force.get_mut() = !takes_over;
+        Ok((Arc::new(engine), workers))
     }
 
     fn check_side_packets(&self, given: &BTreeMap<String, SidePacket>) -> Result<(), StartError> {
@@ -233,54 +266,56 @@ impl ValidatedGraph {
 }
 
 impl RunningGraph {
+    /// What runs the graph now. Hold it no longer than for one call: a reload waits for it.
+    fn engine(&self) -> RwLockReadGuard<'_, Arc<Engine>> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn status(&self) -> RunStatus {
-        lock(&self.engine.outcome).status.clone()
+        lock(&self.progress.outcome).status.clone()
     }
 
     /// Ends the sources and the graph's inputs; what is on its way is still processed.
     pub fn stop(&self) {
-        self.engine.stop();
+        self.engine().stop();
     }
 
     /// Ends the run between two calls of nodes; what is on its way is lost.
     pub fn cancel(&self) {
-        self.engine.fail(RunError::Cancelled);
+        self.engine().fail(RunError::Cancelled);
     }
 
     /// Lets no further node run until `resume`; those that run now finish.
     pub fn pause(&self) {
-        self.engine.services.pool.pause();
+        self.engine().services.pool.pause();
     }
 
     pub fn resume(&self) {
-        self.engine.services.pool.resume();
+        self.engine().services.pool.resume();
     }
 
     /// A side packet by the graph's name for it, once it is made.
     pub fn side_packet(&self, name: &str) -> Option<SidePacket> {
-        lock(&self.engine.opening.side).get(name).cloned()
+        lock(&self.engine().opening.side).get(name).cloned()
     }
 
     /// Waits until the run is over.
     pub fn wait(&self) -> Result<(), RunError> {
-        let outcome = lock(&self.engine.outcome);
+        let outcome = lock(&self.progress.outcome);
         let over = self
-            .engine
+            .progress
             .changed
             .wait_while(outcome, |outcome| !outcome.status.is_over());
         let result = over.unwrap_or_else(PoisonError::into_inner).error.clone();
-        for thread in lock(&self.threads).drain(..) {
-            // A worker catches what nodes throw; there is nothing to learn from it here.
-            let _ = thread.join();
-        }
+        threads::join(std::mem::take(&mut *lock(&self.threads)));
         result.map_or(Ok(()), Err)
     }
 
     /// Waits for the end at most this long; none when the run goes on, a node being stuck for instance.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<(), RunError>> {
-        let outcome = lock(&self.engine.outcome);
+        let outcome = lock(&self.progress.outcome);
         let waited = self
-            .engine
+            .progress
             .changed
             .wait_timeout_while(outcome, limit, |outcome| !outcome.status.is_over());
         let (outcome, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -292,96 +327,19 @@ impl RunningGraph {
 
     /// Waits until all nodes are open (or the run is over) and says how it went; none when the time is up.
     pub fn wait_open(&self, limit: Duration) -> Option<RunStatus> {
-        let outcome = lock(&self.engine.outcome);
+        let outcome = lock(&self.progress.outcome);
         let opening = |outcome: &mut engine::Outcome| outcome.status == RunStatus::Opening;
-        let waited = self.engine.changed.wait_timeout_while(outcome, limit, opening);
+        let waited = self.progress.changed.wait_timeout_while(outcome, limit, opening);
         let (outcome, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (outcome.status != RunStatus::Opening).then(|| outcome.status.clone())
     }
 
     /// Waits until nothing can run before the graph is fed or its clock moves, or the run is over.
     pub fn wait_idle(&self) {
-        let asked = self.engine.services.pool.ask_idle();
-        let outcome = lock(&self.engine.outcome);
+        let asked = self.engine().services.pool.ask_idle();
+        let outcome = lock(&self.progress.outcome);
         let busy = |outcome: &mut engine::Outcome| outcome.idle_asked < asked && !outcome.status.is_over();
-        drop(self.engine.changed.wait_while(outcome, busy));
-    }
-
-    /// Gives a packet to an input stream; waits while the stream is full.
-    pub fn feed(&self, stream: &str, packet: Packet) -> Result<(), FeedError> {
-        let index = self.feed_index(stream)?;
-        let throttle = self.engine.plan.sources + index;
-        if let Some(feed) = self.engine.feeds.get(index) {
-            let pool = &self.engine.services.pool;
-            let full = |held_since: &mut Option<i64>| {
-                let full = self.engine.is_throttled(throttle) && !pool.is_halted();
-                *held_since = full.then(|| held_since.unwrap_or_else(|| pool.clock().nanos()));
-                full
-            };
-            drop(feed.room.wait_while(lock(&feed.door), full));
-        }
-        self.try_feed(stream, packet)
-    }
-
-    /// Gives a packet to an input stream, if it has room.
-    pub fn try_feed(&self, stream: &str, packet: Packet) -> Result<(), FeedError> {
-        let index = self.feed_index(stream)?;
-        if self.engine.services.pool.is_halted() {
-            return Err(FeedError::Over);
-        }
-        if self.engine.is_throttled(self.engine.plan.sources + index) {
-            return Err(FeedError::Full(stream.to_owned()));
-        }
-        let timestamp = packet.timestamp();
-        let bound = self
-            .engine
-            .feeds
-            .get(index)
-            .map_or(Timestamp::DONE, |feed| lock(&feed.shard).bound());
-        if bound == Timestamp::DONE {
-            return Err(FeedError::Closed(stream.to_owned()));
-        }
-        if timestamp < bound || !timestamp.is_allowed_in_stream() {
-            return Err(FeedError::Late {
-                stream: stream.to_owned(),
-                timestamp,
-                bound,
-            });
-        }
-        self.engine.feed(index, Some(packet), Timestamp::PRE_STREAM);
-        Ok(())
-    }
-
-    /// Promises that nothing before `bound` comes on an input stream any more.
-    pub fn feed_bound(&self, stream: &str, bound: Timestamp) -> Result<(), FeedError> {
-        self.engine.feed(self.feed_index(stream)?, None, bound);
-        Ok(())
-    }
-
-    pub fn close_input(&self, stream: &str) -> Result<(), FeedError> {
-        self.feed_bound(stream, Timestamp::DONE)
-    }
-
-    /// Closes them one after the other, by name.
-    pub fn close_all_inputs(&self) {
-        let inputs = self.engine.plan.inputs.iter().enumerate();
-        let mut by_name: Vec<(&str, usize)> = inputs
-            .map(|(index, input)| (input.stream.as_str(), index))
-            .collect();
-        by_name.sort_unstable();
-        for (_, index) in by_name {
-            self.engine.feed(index, None, Timestamp::DONE);
-        }
-    }
-
-    fn feed_index(&self, stream: &str) -> Result<usize, FeedError> {
-        let found = self
-            .engine
-            .plan
-            .inputs
-            .iter()
-            .position(|input| input.stream == stream);
-        found.ok_or_else(|| FeedError::Unknown(stream.to_owned()))
+        drop(self.progress.changed.wait_while(outcome, busy));
     }
 }
 

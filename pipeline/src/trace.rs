@@ -101,6 +101,11 @@ impl Tracing {
         Self { trace, first }
     }
 
+    /// The trace itself, for a graph that takes over.
+    pub(crate) fn trace(&self) -> Arc<Trace> {
+        Arc::clone(&self.trace)
+    }
+
     /// Gives the calling thread a track of its own.
     pub(crate) fn attach(&self) {
         let ring = Arc::new(Mutex::new(Ring::new(self.trace.events)));

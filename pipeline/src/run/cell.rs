@@ -66,18 +66,7 @@ impl std::fmt::Debug for Body {
 impl Cell {
     pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>) -> Self {
         let inputs = planned.inputs.len();
-        let mut fed_by: Vec<&Vec<usize>> = planned.ancestors.iter().collect();
-        fed_by.sort();
-        fed_by.dedup();
-        let origin = |ancestors: &Vec<usize>| fed_by.binary_search(&ancestors).unwrap_or(0);
-        let rules = Rules {
-            policy: planned.policy.clone(),
-            freshness: planned.freshness,
-            max_age: planned.max_age,
-            offset: planned.contract.timestamp_offset,
-            process_bounds: planned.contract.process_timestamp_bounds,
-            origins: planned.ancestors.iter().map(origin).collect(),
-        };
+        let rules = rules(planned);
         let io = Io {
             timestamp: Timestamp::UNSTARTED,
             inputs: vec![Packet::empty(Timestamp::UNSTARTED); inputs],
@@ -108,6 +97,11 @@ impl Cell {
             meter: Mutex::new(Meter::new()),
             usual: AtomicI64::new(0),
         }
+    }
+
+    /// Goes on with what another cell of the same node learned.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.usual.store(before.usual_nanos(), Ordering::Relaxed);
     }
 
     pub(crate) fn usual_nanos(&self) -> i64 {
@@ -150,6 +144,22 @@ impl Body {
             self.life = Life::Over;
             Err(NodeError::Failed(format!("panicked: {}", panic_text(&*panic))))
         })
+    }
+}
+
+/// How a node takes its inputs.
+pub(crate) fn rules(planned: &PlannedNode) -> Rules {
+    let mut fed_by: Vec<&Vec<usize>> = planned.ancestors.iter().collect();
+    fed_by.sort();
+    fed_by.dedup();
+    let origin = |ancestors: &Vec<usize>| fed_by.binary_search(&ancestors).unwrap_or(0);
+    Rules {
+        policy: planned.policy.clone(),
+        freshness: planned.freshness,
+        max_age: planned.max_age,
+        offset: planned.contract.timestamp_offset,
+        process_bounds: planned.contract.process_timestamp_bounds,
+        origins: planned.ancestors.iter().map(origin).collect(),
     }
 }
 

@@ -16,10 +16,10 @@ impl Engine {
         if !self.services.pool.is_paused() && !self.make_room() && !timers {
             self.end_if_done();
         }
-        let mut outcome = lock(&self.outcome);
+        let mut outcome = lock(&self.progress.outcome);
         outcome.idle_asked = outcome.idle_asked.max(asked);
         drop(outcome);
-        self.changed.notify_all();
+        self.progress.changed.notify_all();
     }
 
     /// Sources that are held back while everything waits would wait for ever. True if there were any.
@@ -75,11 +75,18 @@ impl Engine {
     fn tell_what_waits(&self) {
         for (cell, planned) in self.cells.iter().zip(&self.plan.nodes) {
             let inbox = lock(&cell.inbox);
-            let (true, Some((input, bound))) = (inbox.queued() > 0, inbox.awaited_input()) else {
+            let (true, Some(input)) = (inbox.queued() > 0, inbox.awaited_input()) else {
                 continue;
             };
+            let bound = inbox.streams.get(input).map(crate::run::inbox::Stream::bound);
             let stream = planned.inputs.get(input).map_or("", |port| port.stream.as_str());
-            tracing::debug!(node = planned.name, stream, %bound, packets = inbox.queued(), "waits in vain: the run ends");
+            tracing::debug!(
+                node = planned.name,
+                stream,
+                ?bound,
+                packets = inbox.queued(),
+                "waits in vain: the run ends"
+            );
         }
     }
 
@@ -87,7 +94,7 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         {
-            let mut outcome = lock(&self.outcome);
+            let mut outcome = lock(&self.progress.outcome);
             if outcome.status == RunStatus::Running {
                 outcome.status = RunStatus::Stopping;
             }
@@ -106,7 +113,9 @@ impl Engine {
     }
 
     pub(crate) fn fail(&self, error: RunError) {
-        lock(&self.outcome).error.get_or_insert(error);
+        if self.in_force.load(Ordering::SeqCst) {
+            lock(&self.progress.outcome).error.get_or_insert(error);
+        }
         self.services.pool.halt();
         self.feeds.iter().for_each(Feed::open_door);
     }
@@ -125,13 +134,16 @@ impl Engine {
                 let _ = body.call(&cell.ports, &self.services, |node, ctx| node.close(ctx));
             }
         }
-        let mut outcome = lock(&self.outcome);
+        if !self.in_force.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut outcome = lock(&self.progress.outcome);
         outcome.status = match &outcome.error {
             None => RunStatus::Finished,
             Some(RunError::Cancelled) => RunStatus::Cancelled,
             Some(error) => RunStatus::Failed(error.clone()),
         };
         drop(outcome);
-        self.changed.notify_all();
+        self.progress.changed.notify_all();
     }
 }

@@ -35,6 +35,14 @@ pub(crate) struct Engine {
     pub(crate) open_nodes: AtomicUsize,
     pub(crate) live_workers: AtomicUsize,
     pub(crate) stopping: AtomicBool,
+    /// The run goes by this engine: not yet, or not any more, while another one prepares or has taken over.
+    pub(crate) in_force: AtomicBool,
+    pub(crate) progress: Arc<Progress>,
+}
+
+/// How the run goes, whichever engine it goes by.
+#[derive(Debug)]
+pub(crate) struct Progress {
     pub(crate) outcome: Mutex<Outcome>,
     pub(crate) changed: Condvar,
 }
@@ -60,6 +68,19 @@ pub(crate) struct Outcome {
     pub(crate) idle_asked: u64,
 }
 
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self {
+            outcome: Mutex::new(Outcome {
+                status: RunStatus::Opening,
+                error: None,
+                idle_asked: 0,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+}
+
 /// Nodes that became able to run, for whoever made them so.
 pub(crate) type Woken = Vec<usize>;
 
@@ -76,6 +97,7 @@ impl Engine {
         side: BTreeMap<String, SidePacket>,
         trace: Option<Arc<Trace>>,
         workers: usize,
+        progress: Arc<Progress>,
     ) -> Self {
         let missing = plan.nodes.iter().map(|node| {
             let unmade = node.side.iter().filter(|(_, _, name)| !side.contains_key(name));
@@ -105,12 +127,8 @@ impl Engine {
             open_nodes: AtomicUsize::new(plan.nodes.len()),
             live_workers: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
-            outcome: Mutex::new(Outcome {
-                status: RunStatus::Opening,
-                error: None,
-                idle_asked: 0,
-            }),
-            changed: Condvar::new(),
+            in_force: AtomicBool::new(true),
+            progress,
             plan,
             cells,
             services,

@@ -105,6 +105,11 @@ impl Limiter {
             .collect()
     }
 
+    /// Goes on with the frames that another limiter let in.
+    pub(crate) fn take_over(&self, before: &Self) {
+        *lock(&self.state) = std::mem::take(&mut *lock(&before.state));
+    }
+
     fn pace(&self, usual_nanos: impl Fn(usize) -> i64) -> Pace {
         let costs: Vec<f64> = self
             .section

@@ -14,13 +14,14 @@ impl RunningGraph {
 
     /// Everything since the last call of this. For one reader: whoever calls it takes the window away.
     pub fn take_window(&self) -> GraphStats {
-        let now = self.engine.services.pool.clock().nanos();
+        let now = self.engine().services.pool.clock().nanos();
         let since = std::mem::replace(&mut *lock(&self.window_started), now);
         self.collect(since, |cell, dropped| lock(&cell.meter).take_window(dropped))
     }
 
     fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (Tally, Drops)) -> GraphStats {
-        let now = self.engine.services.pool.clock().nanos();
+        let engine = self.engine();
+        let now = engine.services.pool.clock().nanos();
         let seconds = (now - since) as f64 / 1e9;
         let per_second = |count: u64| {
             if seconds > 0.0 {
@@ -34,15 +35,15 @@ impl RunningGraph {
             streams: self.streams(),
             ..GraphStats::default()
         };
-        for (index, (cell, planned)) in self.engine.cells.iter().zip(&self.engine.plan.nodes).enumerate() {
+        for (index, (cell, planned)) in engine.cells.iter().zip(&engine.plan.nodes).enumerate() {
             let (dropped, queued) = {
                 let mut inbox = lock(&cell.inbox);
-                self.engine.trace_inbox(index, &mut inbox, now);
+                engine.trace_inbox(index, &mut inbox, now);
                 (drops(&inbox.dropped), inbox.queued())
             };
             let (tally, drops) = read(cell, dropped);
             let (name, calculator) = (planned.name.clone(), planned.kind.name.to_owned());
-            if index < self.engine.plan.sources {
+            if index < engine.plan.sources {
                 stats.sources.push(SourceStats {
                     name,
                     calculator,

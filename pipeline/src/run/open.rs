@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::node::NodeError;
 use crate::run::cell::{Body, Cell, Life};
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::{Phase, Readiness};
@@ -30,12 +31,12 @@ impl Engine {
         }
         self.opening.passed.store(true, Ordering::SeqCst);
         {
-            let mut outcome = lock(&self.outcome);
+            let mut outcome = lock(&self.progress.outcome);
             if outcome.status == RunStatus::Opening {
                 outcome.status = RunStatus::Running;
             }
         }
-        self.changed.notify_all();
+        self.progress.changed.notify_all();
         for index in 0..self.cells.len() {
             if !self.is_missing_something(index) {
                 self.begin(index, &mut woken);
@@ -93,6 +94,27 @@ impl Engine {
         body: &mut Body,
         woken: &mut Woken,
     ) -> bool {
+        if let Err(error) = self.call_open(cell, planned, body) {
+            self.node_failed(cell, "Open", &error);
+            return false;
+        }
+        self.hand_side_packets(cell, planned, body, woken);
+        self.deliver_all(planned, body, self.services.pool.clock().nanos(), woken);
+        for (reader, node) in self.plan.nodes.iter().enumerate() {
+            if node.opens_after.contains(&index) {
+                self.has_one_more(reader, woken);
+            }
+        }
+        true
+    }
+
+    /// Opens a node, and hands on nothing but what it says of whole streams.
+    pub(crate) fn call_open(
+        &self,
+        cell: &Cell,
+        planned: &PlannedNode,
+        body: &mut Body,
+    ) -> Result<(), NodeError> {
         self.lend_side_packets(cell, planned);
         {
             let headers = lock(&self.opening.headers);
@@ -103,8 +125,7 @@ impl Engine {
         let opened = body.call(&cell.ports, &self.services, |node, ctx| node.open(ctx));
         if let Err(error) = opened {
             body.life = Life::Over;
-            self.node_failed(cell, "Open", &error);
-            return false;
+            return Err(error);
         }
         body.life = Life::Open;
         if let Some(offset) = body.io.offset.take() {
@@ -116,14 +137,7 @@ impl Engine {
                 lock(&self.opening.headers).insert(port.stream.clone(), header);
             }
         }
-        self.hand_side_packets(cell, planned, body, woken);
-        self.deliver_all(planned, body, self.services.pool.clock().nanos(), woken);
-        for (reader, node) in self.plan.nodes.iter().enumerate() {
-            if node.opens_after.contains(&index) {
-                self.has_one_more(reader, woken);
-            }
-        }
-        true
+        Ok(())
     }
 
     /// A node that is restarted keeps the side packets it has.

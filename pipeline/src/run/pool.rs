@@ -3,14 +3,17 @@
 //! Knows node numbers only. A worker keeps the node it woke itself and publishes what is left over, so a lone
 //! packet never changes threads and a sleeping worker is woken only for work that another can't take.
 
+pub(crate) mod hold;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Wait};
+use crate::run::pool::hold::{ALL, Hold, PAUSED};
 use crate::run::ready::ReadySet;
 use crate::sync::lock;
 
@@ -33,7 +36,9 @@ pub(crate) struct Pool {
     reserve: Condvar,
     idle_told: AtomicBool,
     halted: AtomicBool,
-    paused: AtomicBool,
+    /// What may not run now; see `hold`.
+    held: AtomicU8,
+    hold: Hold,
 }
 
 /// The nodes of one executor that can run, and its workers that wait for them.
@@ -114,6 +119,7 @@ impl Pool {
         workers: &[usize],
     ) -> Self {
         let kept_free = usize::from(classes.top_from > classes.sources && classes.top_from < lane_of.len());
+        let nodes = lane_of.len();
         let lane = |workers: &usize| Lane {
             ready: ReadySet::new(lane_of.len()),
             wake: Condvar::new(),
@@ -134,7 +140,8 @@ impl Pool {
             reserve: Condvar::new(),
             idle_told: AtomicBool::new(false),
             halted: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
+            held: AtomicU8::new(0),
+            hold: Hold::new(nodes),
         }
     }
 
@@ -189,16 +196,16 @@ impl Pool {
 
     /// Has no further node run until `resume`; those that run now finish.
     pub(crate) fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
+        self.held.fetch_or(PAUSED, Ordering::SeqCst);
     }
 
     pub(crate) fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
+        self.held.fetch_and(!PAUSED, Ordering::SeqCst);
         self.time_changed();
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
+        self.held.load(Ordering::Relaxed) & (PAUSED | ALL) != 0
     }
 
     /// Has everybody look at the clock again.
@@ -213,7 +220,7 @@ impl Pool {
     pub(crate) fn others_rest(&self) -> bool {
         let state = lock(&self.state);
         let asleep = state.asleep + 1 == state.workers && !state.reserve_busy;
-        asleep && self.lanes.iter().all(|lane| lane.ready.is_empty())
+        asleep && !self.is_held() && self.lanes.iter().all(|lane| lane.ready.is_empty())
     }
 
     /// Asks to be told, by `Work::Idle` of the returned number or a higher one, when nothing can run.
@@ -234,10 +241,7 @@ impl Pool {
             return (Work::Halt, false);
         }
         let own = match own {
-            Some(node) if self.is_paused() => {
-                self.publish(node);
-                None
-            }
+            Some(node) if self.held.load(Ordering::Relaxed) != 0 => self.own_while_held(node),
             own => own,
         };
         if let Some(node) = self.pick(lane, own, choose) {
@@ -266,6 +270,7 @@ impl Pool {
         let mut state = lock(&self.state);
         if state.reserve_busy {
             state.reserve_busy = false;
+            self.hold.changed.notify_all();
             // The last worker to fall asleep may have waited for this.
             self.wake_all();
         }
@@ -298,6 +303,10 @@ impl Pool {
     /// Keeps the calling worker busy. On a virtual clock the worker counts as waiting for the end of the span.
     pub(crate) fn spend(&self, span: Duration) {
         let end = self.clock.nanos().saturating_add(span.as_nanos() as i64);
+        if self.is_unstarted() {
+            // Nobody would move a virtual clock on behalf of a graph that isn't there yet.
+            return;
+        }
         if matches!(self.clock.wait_for(end), Wait::Sleep(_)) {
             while self.clock.nanos() < end && !self.is_halted() {
                 spin_loop();
@@ -342,7 +351,8 @@ impl Pool {
 
     fn pick(&self, lane: usize, own: Option<usize>, choose: &impl Choose) -> Option<usize> {
         let lane = self.lanes.get(lane)?;
-        if self.is_paused() {
+        let held = self.held.load(Ordering::Relaxed);
+        if held & (PAUSED | ALL) != 0 {
             return None;
         }
         let mut own = own;
@@ -356,7 +366,7 @@ impl Pool {
                 own = None;
                 continue;
             };
-            if !lane.ready.claim(best) {
+            if !lane.ready.claim(best) || held != 0 && self.keeps_back(best) {
                 continue;
             }
             if !self.may_run(lane, best) {
@@ -430,6 +440,9 @@ impl Pool {
                     timers: !state.timers.is_empty(),
                 });
             }
+            if self.is_held() {
+                self.hold.changed.notify_all();
+            }
             state = self.wait(lane, state);
         };
         state.asleep -= 1;
@@ -443,7 +456,9 @@ impl Pool {
             .peek()
             .is_none_or(|Reverse((at, _))| self.clock.wait_for(*at) == Wait::Told);
         let all_asleep = state.asleep == state.workers && !state.reserve_busy;
-        all_asleep && (self.is_paused() || time_stands && self.lanes.iter().all(|lane| lane.ready.is_empty()))
+        all_asleep
+            && !self.is_held()
+            && (self.is_paused() || time_stands && self.lanes.iter().all(|lane| lane.ready.is_empty()))
     }
 
     fn wait<'a>(&self, lane: &Lane, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -472,6 +487,10 @@ impl Pool {
         // With nobody asleep, nobody could serve a timer or a ready node: only the end of a span helps.
         let next = if state.asleep > 0 {
             if self.lanes.iter().any(|lane| self.is_runnable(lane)) {
+                return false;
+            }
+            // Nodes that are kept back could run: time goes on only with the call that they wait for.
+            if spend.is_none() && self.is_keeping_back() {
                 return false;
             }
             [spend, timer].into_iter().flatten().min()

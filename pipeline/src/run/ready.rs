@@ -29,6 +29,23 @@ impl ReadySet {
             .is_some_and(|word| word.fetch_and(!bit, Ordering::SeqCst) & bit != 0)
     }
 
+    pub(crate) fn contains(&self, node: usize) -> bool {
+        let word = self.0.get(node / 64);
+        word.is_some_and(|word| word.load(Ordering::SeqCst) >> (node % 64) & 1 == 1)
+    }
+
+    pub(crate) fn clear(&self) {
+        for word in &self.0 {
+            word.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes all members out.
+    pub(crate) fn take_all(&self) -> Vec<usize> {
+        let members: Vec<usize> = self.below(self.0.len() * 64).collect();
+        members.into_iter().filter(|node| self.claim(*node)).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| word.load(Ordering::SeqCst) == 0)
     }

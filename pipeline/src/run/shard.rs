@@ -64,6 +64,15 @@ impl Shard {
         self.bound = self.bound.max(bound);
     }
 
+    /// Goes on with a stream whose readers were promised this bound: what Open sent for earlier times is let go of.
+    /// How many those are.
+    pub(crate) fn go_on_at(&mut self, bound: Timestamp) -> u64 {
+        let before = self.packets.len();
+        self.packets.retain(|packet| packet.timestamp() >= bound);
+        self.raise(bound);
+        (before - self.packets.len()) as u64
+    }
+
     pub(crate) fn close(&mut self) {
         self.bound = Timestamp::DONE;
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::packet::Packet;
 use crate::run::RunningGraph;
+use crate::run::engine::Engine;
 use crate::stats::{ReaderStats, StreamStats};
 use crate::sync::lock;
 use crate::validate::plan::Outlet;
@@ -11,23 +12,25 @@ use crate::validate::plan::Outlet;
 impl RunningGraph {
     /// Streams fed from outside, then those of the nodes, in the order of the plan.
     pub(super) fn streams(&self) -> Vec<StreamStats> {
-        let engine = &self.engine;
+        let engine: &Engine = &self.engine();
         let now = engine.services.pool.clock().micros();
         let fed = engine.plan.inputs.iter().zip(&engine.feeds).map(|(input, feed)| {
             let carried = lock(&feed.shard).carried().load(Ordering::Relaxed);
-            self.stream(&input.stream, None, carried, &input.outlet, now)
+            engine.stream(&input.stream, None, carried, &input.outlet, now)
         });
         let nodes = engine.plan.nodes.iter().zip(&engine.cells);
         let written = nodes.flat_map(|(planned, cell)| {
             let outputs = planned.outputs.iter().zip(&planned.outlets).zip(&cell.carried);
             outputs.map(|((output, outlet), carried)| {
                 let carried = carried.load(Ordering::Relaxed);
-                self.stream(&output.stream, Some(&planned.name), carried, outlet, now)
+                engine.stream(&output.stream, Some(&planned.name), carried, outlet, now)
             })
         });
         fed.chain(written).collect()
     }
+}
 
+impl Engine {
     fn stream(
         &self,
         name: &str,
@@ -37,11 +40,11 @@ impl RunningGraph {
         now: i64,
     ) -> StreamStats {
         let readers = outlet.readers.iter().filter_map(|(node, input)| {
-            let inbox = lock(&self.engine.cells.get(*node)?.inbox);
+            let inbox = lock(&self.cells.get(*node)?.inbox);
             let stream = inbox.streams.get(*input)?;
             let oldest = stream.head().map(Packet::timestamp);
             Some(ReaderStats {
-                node: self.engine.plan.nodes.get(*node)?.name.clone(),
+                node: self.plan.nodes.get(*node)?.name.clone(),
                 depth: stream.len() as u64,
                 oldest_ms: oldest
                     .filter(|at| at.is_range_value())

@@ -12,10 +12,12 @@ use crate::run::worker;
 use crate::sync::lock;
 use crate::validate::plan::PlannedExecutor;
 
-/// Starts all of them. `workers` are the numbers of threads, the graph's own executor first.
+/// Starts all of them; the first one opens the nodes where `opens` says so. `workers` are the numbers of threads, the
+/// graph's own executor first.
 pub(super) fn start(
     engine: &Arc<Engine>,
     workers: &[usize],
+    opens: bool,
     threads: &Mutex<Vec<JoinHandle<()>>>,
 ) -> Result<(), StartError> {
     for (lane, count) in workers.iter().enumerate() {
@@ -23,7 +25,7 @@ pub(super) fn start(
             .checked_sub(1)
             .and_then(|place| engine.plan.executors.get(place));
         for index in 0..*count {
-            let first = lane == 0 && index == 0;
+            let first = opens && lane == 0 && index == 0;
             let name = executor.map_or("pipeline", |executor| executor.name.as_str());
             let nice = executor.map_or(0, |executor| executor.nice);
             let mut thread = thread::Builder::new().name(format!("{name}-{index}"));
@@ -44,6 +46,14 @@ pub(super) fn start(
         lock(threads).push(spawn(engine, thread, worker::stand_in)?);
     }
     Ok(())
+}
+
+/// Waits for their end.
+pub(super) fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A worker catches what nodes throw; there is nothing to learn from it here.
+        let _ = thread.join();
+    }
 }
 
 fn spawn(

@@ -18,7 +18,7 @@ impl RunningGraph {
     /// What stands still now; nothing while the graph is paused or opens its nodes, or when it is over. Cheap enough
     /// to ask several times a second: one short lock a node.
     pub fn stalls(&self) -> Vec<Stall> {
-        let engine = &self.engine;
+        let engine = self.engine();
         if self.status().is_over() || engine.services.pool.is_paused() || !engine.is_open() {
             return Vec::new();
         }

@@ -1,5 +1,6 @@
 //! A node's input streams: packets, bounds, what can be processed next, and what is dropped at the door.
 
+mod carry;
 mod newest;
 mod stream;
 
@@ -43,7 +44,7 @@ pub(crate) enum Readiness {
 }
 
 /// How a node takes its inputs: fixed when the graph starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) policy: PlannedPolicy,
     pub(crate) freshness: Freshness,

@@ -130,6 +130,24 @@ impl Stream {
         surplus as u64
     }
 
+    pub(super) fn push_front(&mut self, packet: Packet) {
+        self.queue.push_front(packet);
+    }
+
+    /// Goes on with another writer, who sends nothing before `bound`: what waits and isn't before that can't stay.
+    /// How many packets that is.
+    pub(crate) fn go_on_at(&mut self, bound: Timestamp) -> u64 {
+        let kept = self
+            .queue
+            .iter()
+            .take_while(|packet| packet.timestamp() < bound)
+            .count();
+        let surplus = self.queue.len() - kept;
+        self.queue.truncate(kept);
+        self.bound = bound;
+        surplus as u64
+    }
+
     pub(super) fn clear(&mut self) -> u64 {
         std::mem::take(&mut self.queue).len() as u64
     }
