@@ -2,6 +2,8 @@
 //!
 //! A block without a row is an error that names it, never a guess.
 
+pub mod linear;
+
 use std::collections::BTreeMap;
 
 use crate::random::{Purpose, generator};

@@ -1,5 +1,6 @@
 //! The list of strategies: one key of the custom resource, one line here, one file each.
 
+mod evolution;
 mod random;
 
 use schemars::JsonSchema;
@@ -40,7 +41,7 @@ impl StrategyConfig {
         self.build().map(drop)
     }
 
-    pub(crate) fn build(&self) -> Result<Box<dyn Strategy>, NotYetSupported> {
+    pub fn build(&self) -> Result<Box<dyn Strategy>, NotYetSupported> {
         let not_yet = |name: &str| {
             Err(NotYetSupported {
                 field: format!("strategy.{name}"),
@@ -49,7 +50,7 @@ impl StrategyConfig {
         };
         match self {
             Self::Random(config) => Ok(Box::new(random::Random::new(config))),
-            Self::Evolution(_) => not_yet("evolution"),
+            Self::Evolution(_) => Ok(Box::new(evolution::guided::Guided::new())),
             Self::Mnasnet(_) => not_yet("mnasnet"),
             Self::Proxyless(_) => not_yet("proxyless"),
             Self::Fbnet(_) => not_yet("fbnet"),

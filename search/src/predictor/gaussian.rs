@@ -1,0 +1,124 @@
+//! Gaussian-process regression on a pool's parts and scores (Rasmussen and Williams 2006, algorithm 2.1; the
+//! kernel's settings by leave-one-out likelihood, ibid. §5.4.2).
+
+use super::cholesky::Cholesky;
+use super::features::{Nearness, Pool};
+
+/// How alike two candidates' accuracies are expected to be.
+///
+/// `parts · exp(-(1 - cosine) / parts_range) + (1 - parts) · exp(-distance² / 2 scores_range²) + trend`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Kernel {
+    pub parts: f64,
+    pub parts_range: f64,
+    pub scores_range: f64,
+    /// Variance of a straight line through the scores.
+    pub trend: f64,
+    /// Variance of what no regression can know.
+    pub noise: f64,
+}
+
+impl Kernel {
+    fn of(&self, near: &Nearness) -> f64 {
+        let like = ((near.likeness - 1.0) / self.parts_range).exp();
+        let close = (-near.distance / (2.0 * self.scores_range * self.scores_range)).exp();
+        self.parts * like + (1.0 - self.parts) * close + self.trend * near.product
+    }
+}
+
+/// A fitted regression over one pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Gaussian {
+    kernel: Kernel,
+    factor: Cholesky,
+    known: Vec<usize>,
+    weights: Vec<f64>,
+    mean: f64,
+    scale: f64,
+}
+
+/// Belief about one candidate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Belief {
+    pub mean: f64,
+    pub sd: f64,
+}
+
+impl Gaussian {
+    /// `known`: candidates of the pool with what was observed of them.
+    pub(crate) fn fit(pool: &Pool, known: &[(usize, f64)], kernel: Kernel) -> Self {
+        Self::from_nearness(&triangle(pool, known), known, kernel)
+    }
+
+    fn from_nearness(near: &[Nearness], known: &[(usize, f64)], kernel: Kernel) -> Self {
+        let n = known.len();
+        let mean = known.iter().map(|(_, y)| y).sum::<f64>() / n.max(1) as f64;
+        let spread = known.iter().map(|(_, y)| (y - mean) * (y - mean)).sum::<f64>() / n.max(1) as f64;
+        let scale = spread.sqrt().max(1e-9);
+        let indices: Vec<usize> = known.iter().map(|(index, _)| *index).collect();
+        let entry = |i: usize, j: usize| {
+            let noise = if i == j { kernel.noise } else { 0.0 };
+            kernel.of(&near[i * (i + 1) / 2 + j]) + noise
+        };
+        let factor = Cholesky::of(n, entry);
+        let weights = factor.solve(known.iter().map(|(_, y)| (y - mean) / scale).collect());
+        Self {
+            kernel,
+            factor,
+            known: indices,
+            weights,
+            mean,
+            scale,
+        }
+    }
+
+    /// The kernel among these under which each observation is best foretold by the others.
+    pub(crate) fn choose(pool: &Pool, known: &[(usize, f64)], kernels: &[Kernel]) -> Option<Kernel> {
+        let near = triangle(pool, known);
+        let score = |kernel: &Kernel| Self::from_nearness(&near, known, *kernel).leave_one_out();
+        let scored = kernels.iter().map(|kernel| (score(kernel), *kernel));
+        let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map(|(_, kernel)| kernel)
+    }
+
+    /// Log likelihood of each observation given the others.
+    fn leave_one_out(&self) -> f64 {
+        let variances = self.factor.inverse_diagonal().into_iter().map(|d| 1.0 / d);
+        let one = |(weight, variance): (&f64, f64)| {
+            let miss = weight * variance;
+            -0.5 * (variance.ln() + miss * miss / variance)
+        };
+        self.weights.iter().zip(variances).map(one).sum()
+    }
+
+    pub(crate) fn mean(&self, pool: &Pool, index: usize) -> f64 {
+        let sum: f64 = self
+            .known
+            .iter()
+            .zip(&self.weights)
+            .map(|(known, weight)| weight * self.kernel.of(&pool.nearness(*known, index)))
+            .sum();
+        self.mean + self.scale * sum
+    }
+
+    pub(crate) fn belief(&self, pool: &Pool, index: usize) -> Belief {
+        let row: Vec<f64> = self
+            .known
+            .iter()
+            .map(|known| self.kernel.of(&pool.nearness(*known, index)))
+            .collect();
+        let mean: f64 = row.iter().zip(&self.weights).map(|(k, w)| k * w).sum();
+        let own = self.kernel.of(&pool.nearness(index, index));
+        let known: f64 = self.factor.solve_lower(row).iter().map(|x| x * x).sum();
+        Belief {
+            mean: self.mean + self.scale * mean,
+            sd: self.scale * (own - known).max(0.0).sqrt(),
+        }
+    }
+}
+
+/// Nearness of all pairs at and below the diagonal.
+fn triangle(pool: &Pool, known: &[(usize, f64)]) -> Vec<Nearness> {
+    let row = |i: usize| (0..=i).map(move |j| pool.nearness(known[i].0, known[j].0));
+    (0..known.len()).flat_map(row).collect()
+}
