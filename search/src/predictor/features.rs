@@ -1,5 +1,6 @@
 //! Candidates as a regression sees them: their parts, and their scores on one scale.
 
+use super::normal;
 use crate::landscape::Landscape;
 use crate::space::Choices;
 
@@ -7,6 +8,8 @@ use crate::space::Choices;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {
     pub points: Vec<Choices>,
+    /// Indices of the points, sorted by them.
+    order: Vec<usize>,
     /// Parts of each point, one bit each, `words` to a point.
     parts: Vec<u64>,
     words: usize,
@@ -34,7 +37,10 @@ impl Pool {
     pub(crate) fn new(landscape: &dyn Landscape, points: Vec<Choices>) -> Self {
         let parts: Vec<Vec<u32>> = points.iter().map(|point| landscape.parts(point)).collect();
         let free: Vec<_> = points.iter().map(|point| landscape.free(point)).collect();
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by(|a, b| points[*a].cmp(&points[*b]));
         let mut pool = Self {
+            order,
             latency: free.iter().map(|free| free.latency).collect(),
             sizes: parts.iter().map(|parts| (parts.len().max(1) as f64).sqrt()).collect(),
             points,
@@ -83,6 +89,11 @@ impl Pool {
         self.points.len()
     }
 
+    /// Where a point is.
+    pub(crate) fn index(&self, choices: &Choices) -> Option<usize> {
+        self.order.binary_search_by(|index| self.points[*index].cmp(choices)).ok().map(|at| self.order[at])
+    }
+
     pub(crate) fn scores(&self, index: usize) -> &[f64] {
         &self.scores[index * self.columns..(index + 1) * self.columns]
     }
@@ -119,19 +130,13 @@ pub(crate) fn normal_scores(values: &[f64]) -> Vec<f64> {
         let equal = |index: &&usize| values[**index] == values[order[start]];
         let end = start + order[start..].iter().take_while(equal).count().max(1);
         let rank = (start + end) as f64 / 2.0;
-        let deviate = normal_quantile(rank / values.len() as f64);
+        let deviate = normal::quantile(rank / values.len() as f64);
         for index in &order[start..end] {
             deviates[*index] = deviate;
         }
         start = end;
     }
     deviates
-}
-
-/// Quantile of the standard normal distribution, within 0.5 % (Tukey's lambda, λ = 0.135).
-fn normal_quantile(p: f64) -> f64 {
-    let p = p.clamp(1e-6, 1.0 - 1e-6);
-    (p.powf(0.135) - (1.0 - p).powf(0.135)) / 0.1975
 }
 
 #[cfg(test)]
@@ -143,7 +148,5 @@ mod tests {
         let scores = normal_scores(&[1.0, 5.0, 1.0, 9.0]);
         assert_eq!(scores[0].to_bits(), scores[2].to_bits());
         assert!(scores[0] < scores[1] && scores[1] < scores[3]);
-        assert!((normal_quantile(0.975) - 1.96).abs() < 0.02);
-        assert!(normal_quantile(0.5).abs() < 1e-12);
     }
 }

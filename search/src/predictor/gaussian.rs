@@ -5,24 +5,74 @@ use super::cholesky::Cholesky;
 use super::features::{Nearness, Pool};
 
 /// How alike two candidates' accuracies are expected to be.
-///
-/// `parts · exp(-(1 - cosine) / parts_range) + (1 - parts) · exp(-distance² / 2 scores_range²) + trend`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Kernel {
+    pub shape: Shape,
+    /// Share of the variance that the parts explain; the scores explain the rest.
     pub parts: f64,
-    pub parts_range: f64,
-    pub scores_range: f64,
     /// Variance of a straight line through the scores.
     pub trend: f64,
     /// Variance of what no regression can know.
     pub noise: f64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Shape {
+    /// Each part and each score adds its share: ridge regression.
+    Linear,
+    /// Alike only when near, in units of cosine and of deviates.
+    Smooth { parts_range: f64, scores_range: f64 },
+}
+
 impl Kernel {
     fn of(&self, near: &Nearness) -> f64 {
-        let like = ((near.likeness - 1.0) / self.parts_range).exp();
-        let close = (-near.distance / (2.0 * self.scores_range * self.scores_range)).exp();
-        self.parts * like + (1.0 - self.parts) * close + self.trend * near.product
+        let Nearness {
+            likeness,
+            distance,
+            product,
+        } = *near;
+        let (like, close) = match self.shape {
+            Shape::Linear => (likeness, 1.0),
+            Shape::Smooth {
+                parts_range,
+                scores_range,
+            } => (
+                ((likeness - 1.0) / parts_range).exp(),
+                (-distance / (2.0 * scores_range * scores_range)).exp(),
+            ),
+        };
+        self.parts * like + (1.0 - self.parts) * close + self.trend * product
+    }
+
+    /// The kernels of a ridge regression to choose from.
+    pub(crate) fn linear() -> Vec<Self> {
+        Self::family(&[Shape::Linear])
+    }
+
+    /// The kernels of a Gaussian process to choose from.
+    pub(crate) fn smooth() -> Vec<Self> {
+        let shape = |(parts_range, scores_range)| Shape::Smooth {
+            parts_range,
+            scores_range,
+        };
+        Self::family(&[(0.3, 0.7), (1.0, 1.5), (0.5, 3.0)].map(shape))
+    }
+
+    fn family(shapes: &[Shape]) -> Vec<Self> {
+        let mut kernels = Vec::new();
+        for shape in shapes {
+            for parts in [0.2, 0.5, 0.8] {
+                for noise in [0.03, 0.2] {
+                    kernels.push(Self {
+                        shape: *shape,
+                        parts,
+                        trend: 1.0,
+                        noise,
+                    });
+                }
+            }
+        }
+        kernels
     }
 }
 
@@ -35,13 +85,6 @@ pub(crate) struct Gaussian {
     weights: Vec<f64>,
     mean: f64,
     scale: f64,
-}
-
-/// Belief about one candidate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Belief {
-    pub mean: f64,
-    pub sd: f64,
 }
 
 impl Gaussian {
@@ -101,19 +144,32 @@ impl Gaussian {
         self.mean + self.scale * sum
     }
 
-    pub(crate) fn belief(&self, pool: &Pool, index: usize) -> Belief {
-        let row: Vec<f64> = self
-            .known
-            .iter()
-            .map(|known| self.kernel.of(&pool.nearness(*known, index)))
-            .collect();
-        let mean: f64 = row.iter().zip(&self.weights).map(|(k, w)| k * w).sum();
+    /// Deviation of what would be read of a candidate, given what is known.
+    pub(crate) fn deviation(&self, pool: &Pool, index: usize) -> f64 {
+        let row = self.row(pool, index);
         let own = self.kernel.of(&pool.nearness(index, index));
         let known: f64 = self.factor.solve_lower(row).iter().map(|x| x * x).sum();
-        Belief {
-            mean: self.mean + self.scale * mean,
-            sd: self.scale * (own - known).max(0.0).sqrt(),
-        }
+        self.scale * ((own - known).max(0.0) + self.kernel.noise).sqrt()
+    }
+
+    /// What a candidate's deviation is like far from what is known.
+    pub(crate) fn usual_deviation(&self) -> f64 {
+        self.scale * (0.3 + self.kernel.noise).sqrt()
+    }
+
+    /// Takes a candidate as known, with the value that is expected anyway: the means stay, deviations near it
+    /// shrink (Ginsbourger et al. 2010, kriging believer).
+    pub(crate) fn believe(&mut self, pool: &Pool, index: usize) {
+        let row = self.row(pool, index);
+        let own = self.kernel.of(&pool.nearness(index, index));
+        self.factor.push(row, own + self.kernel.noise);
+        self.known.push(index);
+        self.weights.push(0.0);
+    }
+
+    fn row(&self, pool: &Pool, index: usize) -> Vec<f64> {
+        let to = |known: &usize| self.kernel.of(&pool.nearness(*known, index));
+        self.known.iter().map(to).collect()
     }
 }
 

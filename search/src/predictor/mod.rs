@@ -1,5 +1,147 @@
-//! Foretelling accuracy from what was trained so far.
+//! Foretelling accuracy from what was trained so far: short trainings first, with them as one more score the
+//! trainings to the end (Kennedy and O'Hagan 2000 in two steps).
 
-pub(crate) mod cholesky;
+mod cholesky;
 pub(crate) mod features;
 pub(crate) mod gaussian;
+pub(crate) mod normal;
+
+use features::Pool;
+use gaussian::{Gaussian, Kernel};
+
+/// Accuracies that were told, by index into a pool.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub full: Vec<(usize, f64)>,
+    pub short: Vec<(usize, f64)>,
+}
+
+/// Kernels are chosen anew every so many generations.
+const PERIOD: u32 = 3;
+/// Told short trainings that are used to choose a kernel: more would only take time.
+const MOST_TO_CHOOSE_ON: usize = 120;
+
+/// A predictor that learns from one generation to the next.
+#[derive(Debug)]
+pub(crate) struct Predictor {
+    kernels: Vec<Kernel>,
+    full: Option<Kernel>,
+    short: Option<Kernel>,
+    generation: u32,
+}
+
+/// What it knows now.
+#[derive(Debug)]
+pub(crate) struct Forecast {
+    /// The pool, with short trainings as a score where there are any.
+    pub pool: Pool,
+    pub gaussian: Gaussian,
+    /// Expected value of each candidate, on the stretched scale.
+    pub means: Vec<f64>,
+    /// The best told value on that scale.
+    pub best: f64,
+    pub stretch: Stretch,
+}
+
+impl Predictor {
+    pub(crate) fn new(kernels: Vec<Kernel>) -> Self {
+        Self {
+            kernels,
+            full: None,
+            short: None,
+            generation: 0,
+        }
+    }
+
+    /// What ranks candidates before any is trained to the end: the free scores, or the short trainings.
+    pub(crate) fn ranking(&mut self, pool: &Pool, known: &Known) -> Vec<f64> {
+        match self.short_means(pool, known) {
+            Some(means) => means,
+            None => (0..pool.len()).map(|index| pool.prior(index)).collect(),
+        }
+    }
+
+    /// `None` while nothing is trained to the end.
+    pub(crate) fn forecast(&mut self, pool: &Pool, known: &Known, stretch: Stretched) -> Option<Forecast> {
+        self.generation += 1;
+        let pool = match self.short_means(pool, known) {
+            Some(means) => pool.with_score(&means),
+            None => pool.clone(),
+        };
+        let stretch = Stretch::of(&known.full, stretch)?;
+        let values = stretch.all(&known.full);
+        let kernel = self.kernel(self.full, &pool, &values)?;
+        self.full = Some(kernel);
+        let gaussian = Gaussian::fit(&pool, &values, kernel);
+        Some(Forecast {
+            means: (0..pool.len()).map(|index| gaussian.mean(&pool, index)).collect(),
+            best: values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max),
+            stretch,
+            pool,
+            gaussian,
+        })
+    }
+
+    fn short_means(&mut self, pool: &Pool, known: &Known) -> Option<Vec<f64>> {
+        let values = Stretch::of(&known.short, Stretched::Top)?.all(&known.short);
+        let kernel = self.kernel(self.short, pool, &values)?;
+        self.short = Some(kernel);
+        let gaussian = Gaussian::fit(pool, &values, kernel);
+        Some((0..pool.len()).map(|index| gaussian.mean(pool, index)).collect())
+    }
+
+    fn kernel(&self, last: Option<Kernel>, pool: &Pool, values: &[(usize, f64)]) -> Option<Kernel> {
+        match last {
+            Some(kernel) if !self.generation.is_multiple_of(PERIOD) => Some(kernel),
+            Some(_) | None => {
+                let newest = values.len().saturating_sub(MOST_TO_CHOOSE_ON);
+                Gaussian::choose(pool, &values[newest..], &self.kernels)
+            }
+        }
+    }
+}
+
+/// Where the differences between accuracies matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stretched {
+    /// At the top: a point there is worth more than at the bottom.
+    Top,
+    /// Everywhere alike.
+    Nowhere,
+}
+
+/// The monotone map from accuracies to what is regressed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stretch {
+    which: Stretched,
+    top: f64,
+    /// Distance of the median from the top.
+    half: f64,
+}
+
+/// How far above the best told accuracy the stretched scale ends, in distances of the median from it.
+const HEADROOM: f64 = 0.5;
+
+impl Stretch {
+    fn of(told: &[(usize, f64)], which: Stretched) -> Option<Self> {
+        let mut values: Vec<f64> = told.iter().map(|(_, value)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        let (top, median) = (*values.last()?, values[values.len() / 2]);
+        Some(Self {
+            which,
+            top,
+            half: (top - median).max(1e-4),
+        })
+    }
+
+    pub(crate) fn value(&self, accuracy: f64) -> f64 {
+        match self.which {
+            Stretched::Top => -((self.top - accuracy).max(0.0) / self.half + HEADROOM).ln(),
+            Stretched::Nowhere => accuracy,
+        }
+    }
+
+    fn all(&self, told: &[(usize, f64)]) -> Vec<(usize, f64)> {
+        told.iter().map(|(index, value)| (*index, self.value(*value))).collect()
+    }
+}

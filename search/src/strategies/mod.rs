@@ -50,7 +50,7 @@ impl StrategyConfig {
         };
         match self {
             Self::Random(config) => Ok(Box::new(random::Random::new(config))),
-            Self::Evolution(_) => Ok(Box::new(evolution::guided::Guided::new())),
+            Self::Evolution(_) => Ok(evolution::build()),
             Self::Mnasnet(_) => not_yet("mnasnet"),
             Self::Proxyless(_) => not_yet("proxyless"),
             Self::Fbnet(_) => not_yet("fbnet"),

@@ -127,11 +127,15 @@ fn cell_parts(edges: &[String]) -> Vec<String> {
     parts
 }
 
-/// Each slot's choice, and each pair of neighbouring choices.
+/// Each slot's choice, and how often each word stands anywhere: a word n times has the parts 1 to n of it.
 fn chain_parts(slots: &[String]) -> Vec<String> {
-    let single = slots.iter().enumerate().map(|(slot, word)| format!("{slot}:{word}"));
-    let pairs = slots.windows(2).enumerate().map(|(slot, pair)| format!("{slot}:{}+{}", pair[0], pair[1]));
-    single.chain(pairs).collect()
+    let mut parts = Vec::with_capacity(2 * slots.len());
+    for (slot, word) in slots.iter().enumerate() {
+        let times = slots[..=slot].iter().filter(|other| *other == word).count();
+        parts.push(format!("{slot}:{word}"));
+        parts.push(format!("{word} x{times}"));
+    }
+    parts
 }
 
 fn chains(texts: &[&str]) -> Vec<Vec<String>> {

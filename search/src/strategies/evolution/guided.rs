@@ -1,138 +1,193 @@
-//! EXPERIMENT
+//! Evolution guided by a predictor: what is trained is what a regression on the trained so far expects most of.
+//!
+//! Short trainings, where the problem sells them, are bought first and along the way: they cost little and rank
+//! candidates far better than free scores do.
+
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use super::acquisition::{Front, best, sort_by_worth};
+use super::breed::breed;
 use crate::predictor::features::Pool;
-use crate::predictor::gaussian::{Gaussian, Kernel, Belief};
+use crate::predictor::gaussian::Kernel;
+use crate::predictor::normal::expected_improvement;
+use crate::predictor::{Forecast, Known, Predictor, Stretched};
 use crate::space::Choices;
 use crate::strategy::{Fidelity, Goal, Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
 
-#[derive(Debug, Clone)]
-pub struct Tuning(std::collections::BTreeMap<String, f64>);
-impl Tuning {
-    fn new() -> Self {
-        Self(std::env::var("TUNE").unwrap_or_default().split(',').filter_map(|kv| { let (k, v) = kv.split_once('=')?; Some((k.to_owned(), v.parse().ok()?)) }).collect())
-    }
-    fn get(&self, k: &str, d: f64) -> f64 { self.0.get(k).copied().unwrap_or(d) }
-}
+/// Full trainings of one generation.
+const GENERATION: usize = 4;
+/// Share of the budget for the first short trainings, and for the first full ones.
+const FIRST_SHORT: f64 = 0.1;
+const FIRST_FULL: f64 = 0.1;
+/// Share of a generation's cost spent on short trainings.
+const SHORT_SHARE: f64 = 0.2;
+/// The first ones are spread over this share of the ranking, the best first.
+const SPREAD_SHORT: f64 = 0.3;
+const SPREAD_FULL: f64 = 0.02;
+/// Without short trainings the ranking deserves less trust.
+const SPREAD_BLIND: f64 = 0.1;
+/// A shorter training that costs more than this is not worth having.
+const MOST_SHORT_PRICE: f64 = 0.5;
+/// The share of the measured area's height that the worst told accuracy lies above its foot.
+const SHORT: Fidelity = Fidelity(1);
 
 #[derive(Debug)]
-pub(crate) struct Guided {
-    t: Tuning,
-    told: Vec<(Choices, Fidelity, f64, f64)>,
-    pool: Option<Pool>,
-    asks: usize,
-    kernel: Option<Kernel>,
-    short_kernel: Option<Kernel>,
+pub(super) struct Guided {
+    predictor: Predictor,
+    told: Vec<Reading>,
+    /// All points inside the bounds, where they can be listed.
+    listed: Option<Pool>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub choices: Choices,
+    pub fidelity: Fidelity,
+    pub accuracy: f64,
 }
 
 impl Guided {
-    pub(crate) fn new() -> Self { Self { t: Tuning::new(), told: vec![], pool: None, asks: 0, kernel: None, short_kernel: None } }
-}
+    pub(super) fn new(kernels: Vec<Kernel>) -> Self {
+        Self {
+            predictor: Predictor::new(kernels),
+            told: Vec::new(),
+            listed: None,
+        }
+    }
 
-pub(crate) fn kernels(t: &Tuning) -> Vec<Kernel> {
-    let mut all = Vec::new();
-    for parts in [0.2, 0.5, 0.8] { for (parts_range, scores_range) in [(0.3, 0.7), (1.0, 1.5), (0.5, 3.0)] { for noise in [0.03, 0.2] { {
-        all.push(Kernel { parts, parts_range, scores_range, trend: t.get("trend", 1.0), noise });
-    }}}}
-    all
-}
-
-fn transform(ys: &[(usize, f64)], t: &Tuning) -> Vec<(usize, f64)> {
-    let mode = t.get("tr", 1.0) as u32;
-    let max = ys.iter().map(|y| y.1).fold(f64::NEG_INFINITY, f64::max);
-    let mut s: Vec<f64> = ys.iter().map(|y| y.1).collect(); s.sort_by(f64::total_cmp);
-    let med = s[s.len() / 2];
-    let q = s[(s.len() as f64 * 0.8) as usize];
-    let sc = (max - med).max(1e-4);
-    let _ = q;
-    match mode {
-        0 => ys.to_vec(),
-        1 => { let w = t.get("w", 0.5); ys.iter().map(|(i, y)| (*i, -((max - y) / sc + w).ln())).collect() }
-        2 => { let v: Vec<f64> = ys.iter().map(|y| y.1).collect(); let n = crate::predictor::features::normal_scores(&v); ys.iter().zip(n).map(|((i, _), n)| (*i, n)).collect() }
-        _ => ys.iter().map(|(i, y)| (*i, y.max(med - t.get("w", 1.0) * sc))).collect(),
+    fn pool(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Pool {
+        if let Some(pool) = &self.listed {
+            return pool.clone();
+        }
+        if let Some(points) = problem.landscape.points() {
+            let inside = points.iter().filter(|point| (problem.feasible)(point));
+            let pool = Pool::new(problem.landscape, inside.cloned().collect());
+            self.listed = Some(pool.clone());
+            return pool;
+        }
+        breed(problem, &self.told, rng)
     }
 }
 
 impl Strategy for Guided {
     fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
-        let t = self.t.clone();
-        if self.pool.is_none() {
-            let points: Vec<_> = problem.landscape.points().unwrap().iter().filter(|p| (problem.feasible)(p)).cloned().collect();
-            self.pool = Some(Pool::new(problem.landscape, points));
-        }
-        let pool = self.pool.as_ref().unwrap();
-        self.asks += 1;
-        let n = pool.len();
-        let find = |c: &Choices| pool.points.binary_search(c).ok().or_else(|| pool.points.iter().position(|p| p == c));
-        let mut full = vec![]; let mut short = vec![];
-        for (c, f, a, _) in &self.told { if let Some(i) = find(c) { if f.is_full() { full.push((i, *a)) } else { short.push((i, *a)) } } }
-        let is_full: std::collections::BTreeSet<usize> = full.iter().map(|x| x.0).collect();
-        let is_short: std::collections::BTreeSet<usize> = short.iter().map(|x| x.0).collect();
-        let price = problem.prices.get(1).copied();
-        let batch = t.get("batch", 4.0) as usize;
-        let mut out = vec![];
-        let prior: Vec<f64> = (0..n).map(|i| pool.prior(i)).collect();
-        if self.asks == 1 {
-            let order = top(&prior, n, |_| false);
-            if let Some(p) = price {
-                let m = (t.get("init_short", 0.1) * problem.budget / p) as usize;
-                // spread: half top, half spread
-                let share = t.get("init_top", 0.3);
-                let k = ((n as f64 * share) as usize).max(m).min(n);
-                for j in 0..m.min(n) { let i = order[j * k / m.max(1) + rng.random_range(0..(k / m.max(1)).max(1))]; out.push(Proposal { choices: pool.points[i].clone(), fidelity: Fidelity(1) }); }
+        let pool = self.pool(problem, rng);
+        let known = known(&pool, &self.told);
+        let short = problem.prices.get(1).copied().filter(|price| *price <= MOST_SHORT_PRICE);
+        let ask = Ask { problem, pool: &pool, short };
+        match short {
+            Some(price) if known.short.is_empty() && known.full.is_empty() => {
+                let ranking = self.predictor.ranking(&pool, &known);
+                let n = (FIRST_SHORT * problem.budget / price) as usize;
+                let first = ask.spread(&ranking, n.max(1), SPREAD_SHORT, SHORT, rng);
+                if !first.is_empty() {
+                    return first;
+                }
             }
-            if t.get("init_sep", 1.0) < 0.5 || price.is_none() || out.is_empty() {
-            let m = (t.get("init_full", 0.1) * problem.budget) as usize;
-            let k = ((n as f64 * t.get("init_ftop", 0.1)) as usize).max(m).min(n);
-            for j in 0..m.min(n) { out.push(Proposal::full(pool.points[order[j * k / m.max(1) + rng.random_range(0..(k / m.max(1)).max(1))]].clone())); }
-            }
-            return out;
+            Some(_) | None => {}
         }
-        let every = t.get("every", 3.0) as usize;
-        let mut p2 = pool.clone();
-        let mut low: Option<Vec<f64>> = None;
-        if !short.is_empty() {
-            let ys = transform(&short, &t);
-            if self.short_kernel.is_none() || self.asks % every == 0 { self.short_kernel = Gaussian::choose(pool, &ys, &kernels(&t)); }
-            let g = Gaussian::fit(pool, &ys, self.short_kernel.unwrap());
-            let m: Vec<f64> = (0..n).map(|i| g.mean(pool, i)).collect();
-            p2 = pool.with_score(&m);
-            low = Some(m);
-        }
-        if full.is_empty() {
-            let m = (t.get("init_full", 0.1) * problem.budget) as usize;
-            let order = top(low.as_ref().unwrap_or(&prior), n, |_| false);
-            let k = ((n as f64 * t.get("init_ftop", 0.02)) as usize).max(m).min(n);
-            for j in 0..m.min(n) { out.push(Proposal::full(pool.points[order[j * k / m.max(1) + rng.random_range(0..(k / m.max(1)).max(1))]].clone())); }
-            return out;
-        }
-        let ys = transform(&full, &t);
-        if self.kernel.is_none() || self.asks % every == 0 { self.kernel = Gaussian::choose(&p2, &ys, &kernels(&t)); }
-        let g = Gaussian::fit(&p2, &ys, self.kernel.unwrap());
-        let b: Vec<Belief> = (0..n).map(|i| g.belief(&p2, i)).collect();
-        let kappa = t.get("kappa", 1.0);
-        let ucb: Vec<f64> = match problem.goal {
-            Goal::Accuracy => b.iter().map(|b| b.mean + kappa * b.sd).collect(),
-            Goal::Front => b.iter().map(|b| b.mean + kappa * b.sd).collect(),
+        let stretched = match problem.goal {
+            Goal::Accuracy => Stretched::Top,
+            Goal::Front => Stretched::Nowhere,
         };
-        if let Some(p) = price {
-            let m = (t.get("short", 0.2) * batch as f64 / p) as usize;
-            for i in top(&ucb, m, |i| is_short.contains(&i) || is_full.contains(&i)) { out.push(Proposal { choices: pool.points[i].clone(), fidelity: Fidelity(1) }); }
-        }
-        // batch with believer
-        for i in top(&ucb, batch, |i| is_full.contains(&i)) { out.push(Proposal::full(pool.points[i].clone())); }
-        out
+        let Some(forecast) = self.predictor.forecast(&pool, &known, stretched) else {
+            let ranking = self.predictor.ranking(&pool, &known);
+            let n = ((FIRST_FULL * problem.budget) as usize).max(GENERATION);
+            let spread = if known.short.is_empty() { SPREAD_BLIND } else { SPREAD_FULL };
+            return ask.spread(&ranking, n, spread, Fidelity::FULL, rng);
+        };
+        ask.most_promising(forecast, &known)
     }
+
     fn tell(&mut self, told: &Told<'_>) {
-        if let Feedback::Evaluated { accuracy } = told.feedback { self.told.push((told.choices.clone(), told.fidelity, *accuracy, told.latency)); }
+        if let Feedback::Evaluated { accuracy } = told.feedback {
+            self.told.push(Reading {
+                choices: told.choices.clone(),
+                fidelity: told.fidelity,
+                accuracy: *accuracy,
+            });
+        }
     }
 }
 
-fn top(values: &[f64], n: usize, skip: impl Fn(usize) -> bool) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).filter(|i| !skip(*i)).collect();
-    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
-    order.truncate(n);
-    order
+fn known(pool: &Pool, told: &[Reading]) -> Known {
+    let mut known = Known::default();
+    for reading in told {
+        if let Some(index) = pool.index(&reading.choices) {
+            let list = if reading.fidelity.is_full() { &mut known.full } else { &mut known.short };
+            list.push((index, reading.accuracy));
+        }
+    }
+    known
+}
+
+/// One call for proposals.
+struct Ask<'a> {
+    problem: &'a Problem<'a>,
+    pool: &'a Pool,
+    /// Price of a short training.
+    short: Option<f64>,
+}
+
+impl Ask<'_> {
+    fn proposal(&self, index: usize, fidelity: Fidelity) -> Proposal {
+        Proposal {
+            choices: self.pool.points[index].clone(),
+            fidelity,
+        }
+    }
+
+    fn is_new(&self, index: usize, fidelity: Fidelity) -> bool {
+        !self.problem.asked.contains(&self.proposal(index, fidelity))
+    }
+
+    /// One draw from each of `n` neighbouring bands of the ranking's upper `share`.
+    fn spread(&self, ranking: &[f64], n: usize, share: f64, fidelity: Fidelity, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+        let mut order: Vec<usize> = (0..self.pool.len()).filter(|index| self.is_new(*index, fidelity)).collect();
+        sort_by_worth(&mut order, |index| ranking[index]);
+        let upper = ((self.pool.len() as f64 * share) as usize).max(n).min(order.len());
+        let bands = n.min(upper);
+        let draw = |band: usize| {
+            let (from, to) = (band * upper / bands, (band + 1) * upper / bands);
+            self.proposal(order[rng.random_range(from..to.max(from + 1))], fidelity)
+        };
+        (0..bands).map(draw).collect()
+    }
+
+    fn most_promising(&self, mut forecast: Forecast, known: &Known) -> Vec<Proposal> {
+        let latency = |index: usize| self.pool.latency[index];
+        let values: Vec<(f64, f64)> = known.full.iter().map(|(index, accuracy)| (latency(*index), forecast.stretch.value(*accuracy))).collect();
+        let lowest = values.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
+        let slowest = self.pool.latency.iter().copied().fold(0.0, f64::max);
+        let (front, top) = (Front::of(&values, (slowest, lowest)), forecast.best);
+        let usual = forecast.gaussian.usual_deviation();
+        let improvement = |index: usize, mean: f64, deviation: f64| match self.problem.goal {
+            Goal::Accuracy => expected_improvement(mean, deviation, top),
+            Goal::Front => front.improvement(latency(index), mean, deviation),
+        };
+        let rough = |index: usize, mean: f64| improvement(index, mean, usual);
+        let full: BTreeSet<usize> = known.full.iter().map(|(index, _)| *index).collect();
+        let chosen = best(
+            &mut forecast,
+            GENERATION,
+            &|index| self.is_new(index, Fidelity::FULL),
+            &rough,
+            &improvement,
+        );
+        let mut proposals: Vec<Proposal> = Vec::new();
+        if let Some(price) = self.short {
+            let n = (SHORT_SHARE * GENERATION as f64 / price) as usize;
+            let mut order: Vec<usize> = (0..self.pool.len())
+                .filter(|index| !full.contains(index) && self.is_new(*index, SHORT))
+                .collect();
+            sort_by_worth(&mut order, |index| rough(index, forecast.means[index]));
+            proposals.extend(order.into_iter().filter(|index| !chosen.contains(index)).take(n).map(|index| self.proposal(index, SHORT)));
+        }
+        proposals.extend(chosen.into_iter().map(|index| self.proposal(index, Fidelity::FULL)));
+        proposals
+    }
 }

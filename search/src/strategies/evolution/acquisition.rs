@@ -1,0 +1,96 @@
+//! Which candidates of a pool are worth a training, from what a predictor expects of them.
+
+use crate::predictor::Forecast;
+use crate::predictor::normal::expected_improvement;
+
+/// How many of the most promising are looked at closely: deviations are dear.
+const SHORTLIST: usize = 400;
+
+/// The `n` candidates that promise most, each as if the ones before were already read.
+///
+/// `improvement` says what a candidate is worth from its index, expected value and deviation.
+pub(super) fn best(
+    forecast: &mut Forecast,
+    n: usize,
+    allowed: &dyn Fn(usize) -> bool,
+    rough: &dyn Fn(usize, f64) -> f64,
+    improvement: &dyn Fn(usize, f64, f64) -> f64,
+) -> Vec<usize> {
+    let mut shortlist: Vec<usize> = (0..forecast.pool.len()).filter(|index| allowed(*index)).collect();
+    sort_by_worth(&mut shortlist, |index| rough(index, forecast.means[index]));
+    shortlist.truncate(SHORTLIST.max(2 * n));
+    let mut taken = Vec::with_capacity(n);
+    while taken.len() < n {
+        let worth = |index: usize| improvement(index, forecast.means[index], forecast.gaussian.deviation(&forecast.pool, index));
+        let scored = shortlist.iter().map(|index| (worth(*index), *index));
+        // The first of equals wins: the order of the pool decides.
+        let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
+            break;
+        };
+        shortlist.retain(|other| *other != index);
+        forecast.gaussian.believe(&forecast.pool, index);
+        taken.push(index);
+    }
+    taken
+}
+
+/// Sorts indices by falling worth, equal ones by rising index.
+pub(super) fn sort_by_worth(indices: &mut [usize], worth: impl Fn(usize) -> f64) {
+    let mut keyed: Vec<(f64, usize)> = indices.iter().map(|index| (worth(*index), *index)).collect();
+    keyed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (index, (_, sorted)) in indices.iter_mut().zip(keyed) {
+        *index = sorted;
+    }
+}
+
+/// The step function of told accuracies over latency.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Front {
+    /// Latency and value of what no other beats, fastest first.
+    steps: Vec<(f64, f64)>,
+    /// Where the measured area ends: latency and value.
+    corner: (f64, f64),
+}
+
+impl Front {
+    pub(super) fn of(told: &[(f64, f64)], corner: (f64, f64)) -> Self {
+        let mut sorted = told.to_vec();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        let mut steps: Vec<(f64, f64)> = Vec::new();
+        for point in sorted {
+            if steps.last().is_none_or(|last| point.1 > last.1) {
+                steps.push(point);
+            }
+        }
+        Self { steps, corner }
+    }
+
+    /// The area a candidate is expected to add: its expected improvement over each step it would lift.
+    pub(super) fn improvement(&self, latency: f64, mean: f64, deviation: f64) -> f64 {
+        let before = self.steps.partition_point(|step| step.0 <= latency);
+        let mut level = before.checked_sub(1).map_or(self.corner.1, |index| self.steps[index].1);
+        let mut from = latency;
+        let mut area = 0.0;
+        let ends = self.steps[before..].iter().copied().chain(std::iter::once(self.corner));
+        for (end, next) in ends {
+            area += (end - from).max(0.0) * expected_improvement(mean, deviation, level);
+            (from, level) = (end, level.max(next));
+        }
+        area
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_is_worth_the_area_it_adds() {
+        let front = Front::of(&[(1.0, 0.5), (2.0, 0.4), (3.0, 0.8)], (4.0, 0.0));
+        let certain = |latency, mean| front.improvement(latency, mean, 1e-12);
+        assert!((certain(2.0, 0.6) - 0.1).abs() < 1e-9);
+        assert!((certain(2.0, 0.9) - (0.4 + 0.1)).abs() < 1e-9);
+        assert!((certain(0.5, 0.2) - 0.5 * 0.2).abs() < 1e-9);
+        assert!(certain(3.5, 0.7) < 1e-9);
+    }
+}
