@@ -55,7 +55,9 @@ impl Kernel {
             parts_range,
             scores_range,
         };
-        Self::family(&[(0.3, 0.7), (1.0, 1.5), (0.5, 3.0)].map(shape))
+        let mut kernels = Self::family(&[(0.3, 0.7), (1.0, 1.5), (0.5, 3.0)].map(shape));
+        kernels.extend(Self::linear());
+        kernels
     }
 
     fn family(shapes: &[Shape]) -> Vec<Self> {

@@ -120,7 +120,7 @@ pub(crate) struct Stretch {
 }
 
 /// How far above the best told accuracy the stretched scale ends, in distances of the median from it.
-const HEADROOM: f64 = 0.5;
+const HEADROOM: f64 = 1.0;
 
 impl Stretch {
     fn of(told: &[(usize, f64)], which: Stretched) -> Option<Self> {
