@@ -146,7 +146,12 @@ impl Ask<'_> {
     }
 
     /// One draw from each of `n` neighbouring bands of the ranking's upper `share`.
+    ///
+    /// A front needs its bands over latency, with a draw from the upper share of each.
     fn spread(&self, ranking: &[f64], n: usize, share: f64, fidelity: Fidelity, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+        if self.problem.goal == Goal::Front {
+            return self.spread_over_latency(ranking, n, share, fidelity, rng);
+        }
         let mut order: Vec<usize> = (0..self.pool.len()).filter(|index| self.is_new(*index, fidelity)).collect();
         sort_by_worth(&mut order, |index| ranking[index]);
         let upper = ((self.pool.len() as f64 * share) as usize).max(n).min(order.len());
@@ -156,6 +161,20 @@ impl Ask<'_> {
             self.proposal(order[rng.random_range(from..to.max(from + 1))], fidelity)
         };
         (0..bands).map(draw).collect()
+    }
+
+    fn spread_over_latency(&self, ranking: &[f64], n: usize, share: f64, fidelity: Fidelity, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+        let mut order: Vec<usize> = (0..self.pool.len()).filter(|index| self.is_new(*index, fidelity)).collect();
+        sort_by_worth(&mut order, |index| -self.pool.latency[index]);
+        let bands = n.min(order.len());
+        let mut draw = |band: usize| {
+            let all = order.len();
+            let members = &mut order[band * all / bands..(band + 1) * all / bands];
+            sort_by_worth(members, |index| ranking[index]);
+            let upper = ((members.len() as f64 * share).ceil() as usize).clamp(1, members.len());
+            self.proposal(members[rng.random_range(0..upper)], fidelity)
+        };
+        (0..bands).map(&mut draw).collect()
     }
 
     fn most_promising(&self, mut forecast: Forecast, known: &Known) -> Vec<Proposal> {
