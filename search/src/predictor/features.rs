@@ -37,10 +37,8 @@ impl Pool {
     pub(crate) fn new(landscape: &dyn Landscape, points: Vec<Choices>) -> Self {
         let parts: Vec<Vec<u32>> = points.iter().map(|point| landscape.parts(point)).collect();
         let free: Vec<_> = points.iter().map(|point| landscape.free(point)).collect();
-        let mut order: Vec<usize> = (0..points.len()).collect();
-        order.sort_by(|a, b| points[*a].cmp(&points[*b]));
         let mut pool = Self {
-            order,
+            order: sorted(&points),
             latency: free.iter().map(|free| free.latency).collect(),
             sizes: parts.iter().map(|parts| (parts.len().max(1) as f64).sqrt()).collect(),
             points,
@@ -85,6 +83,22 @@ impl Pool {
         }
     }
 
+    /// Some of the candidates, with their scores as they are.
+    pub(crate) fn subset(&self, indices: &[usize]) -> Self {
+        let points: Vec<Choices> = indices.iter().map(|index| self.points[*index].clone()).collect();
+        let row = |index: &usize| self.parts[index * self.words..(index + 1) * self.words].iter().copied();
+        Self {
+            order: sorted(&points),
+            points,
+            parts: indices.iter().flat_map(row).collect(),
+            words: self.words,
+            sizes: indices.iter().map(|index| self.sizes[*index]).collect(),
+            scores: indices.iter().flat_map(|index| self.scores(*index).iter().copied()).collect(),
+            columns: self.columns,
+            latency: indices.iter().map(|index| self.latency[*index]).collect(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.points.len()
     }
@@ -118,6 +132,12 @@ impl Pool {
     pub(crate) fn prior(&self, index: usize) -> f64 {
         self.scores(index).iter().sum::<f64>() / self.columns.max(1) as f64
     }
+}
+
+fn sorted(points: &[Choices]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|a, b| points[*a].cmp(&points[*b]));
+    order
 }
 
 /// The normal deviate of each value's rank; equal values get their mean rank.

@@ -16,25 +16,19 @@ pub(crate) struct Known {
     pub short: Vec<(usize, f64)>,
 }
 
-/// Kernels are chosen anew every so many generations.
-const PERIOD: u32 = 3;
 /// Told short trainings that are used to choose a kernel: more would only take time.
 const MOST_TO_CHOOSE_ON: usize = 120;
 
-/// A predictor that learns from one generation to the next.
+/// Regressions that share the kernels to choose from.
 #[derive(Debug)]
 pub(crate) struct Predictor {
     kernels: Vec<Kernel>,
     full: Option<Kernel>,
-    short: Option<Kernel>,
-    generation: u32,
 }
 
-/// What it knows now.
+/// What is expected of a pool's candidates.
 #[derive(Debug)]
 pub(crate) struct Forecast {
-    /// The pool, with short trainings as a score where there are any.
-    pub pool: Pool,
     pub gaussian: Gaussian,
     /// Expected value of each candidate, on the stretched scale.
     pub means: Vec<f64>,
@@ -45,59 +39,36 @@ pub(crate) struct Forecast {
 
 impl Predictor {
     pub(crate) fn new(kernels: Vec<Kernel>) -> Self {
-        Self {
-            kernels,
-            full: None,
-            short: None,
-            generation: 0,
-        }
+        Self { kernels, full: None }
     }
 
-    /// What ranks candidates before any is trained to the end: the free scores, or the short trainings.
-    pub(crate) fn ranking(&mut self, pool: &Pool, known: &Known) -> Vec<f64> {
-        match self.short_means(pool, known) {
-            Some(means) => means,
-            None => (0..pool.len()).map(|index| pool.prior(index)).collect(),
-        }
-    }
-
-    /// `None` while nothing is trained to the end.
-    pub(crate) fn forecast(&mut self, pool: &Pool, known: &Known, stretch: Stretched) -> Option<Forecast> {
-        self.generation += 1;
-        let pool = match self.short_means(pool, known) {
-            Some(means) => pool.with_score(&means),
-            None => pool.clone(),
-        };
-        let stretch = Stretch::of(&known.full, stretch)?;
-        let values = stretch.all(&known.full);
-        let kernel = self.kernel(self.full, &pool, &values)?;
-        self.full = Some(kernel);
-        let gaussian = Gaussian::fit(&pool, &values, kernel);
-        Some(Forecast {
-            means: (0..pool.len()).map(|index| gaussian.mean(&pool, index)).collect(),
-            best: values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max),
-            stretch,
-            pool,
-            gaussian,
-        })
-    }
-
-    fn short_means(&mut self, pool: &Pool, known: &Known) -> Option<Vec<f64>> {
+    /// What short trainings make of each candidate; `None` while there are none.
+    pub(crate) fn short_means(&self, pool: &Pool, known: &Known) -> Option<Vec<f64>> {
         let values = Stretch::of(&known.short, Stretched::Top)?.all(&known.short);
-        let kernel = self.kernel(self.short, pool, &values)?;
-        self.short = Some(kernel);
+        let newest = values.len().saturating_sub(MOST_TO_CHOOSE_ON);
+        let kernel = Gaussian::choose(pool, &values[newest..], &self.kernels)?;
         let gaussian = Gaussian::fit(pool, &values, kernel);
         Some((0..pool.len()).map(|index| gaussian.mean(pool, index)).collect())
     }
 
-    fn kernel(&self, last: Option<Kernel>, pool: &Pool, values: &[(usize, f64)]) -> Option<Kernel> {
-        match last {
-            Some(kernel) if !self.generation.is_multiple_of(PERIOD) => Some(kernel),
-            Some(_) | None => {
-                let newest = values.len().saturating_sub(MOST_TO_CHOOSE_ON);
-                Gaussian::choose(pool, &values[newest..], &self.kernels)
-            }
+    /// Chooses the kernel for full trainings anew.
+    pub(crate) fn choose(&mut self, pool: &Pool, known: &Known, stretched: Stretched) {
+        if let Some(stretch) = Stretch::of(&known.full, stretched) {
+            self.full = Gaussian::choose(pool, &stretch.all(&known.full), &self.kernels);
         }
+    }
+
+    /// `None` while nothing is trained to the end.
+    pub(crate) fn forecast(&self, pool: &Pool, known: &Known, stretched: Stretched) -> Option<Forecast> {
+        let stretch = Stretch::of(&known.full, stretched)?;
+        let values = stretch.all(&known.full);
+        let gaussian = Gaussian::fit(pool, &values, self.full?);
+        Some(Forecast {
+            means: (0..pool.len()).map(|index| gaussian.mean(pool, index)).collect(),
+            best: values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max),
+            stretch,
+            gaussian,
+        })
     }
 }
 

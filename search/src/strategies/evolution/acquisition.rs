@@ -1,6 +1,7 @@
 //! Which candidates of a pool are worth a training, from what a predictor expects of them.
 
 use crate::predictor::Forecast;
+use crate::predictor::features::Pool;
 use crate::predictor::normal::expected_improvement;
 
 /// How many of the most promising are looked at closely: deviations are dear.
@@ -10,25 +11,24 @@ const SHORTLIST: usize = 400;
 ///
 /// `improvement` says what a candidate is worth from its index, expected value and deviation.
 pub(super) fn best(
+    pool: &Pool,
     forecast: &mut Forecast,
     n: usize,
     allowed: &dyn Fn(usize) -> bool,
-    rough: &dyn Fn(usize, f64) -> f64,
+    ranked: &[usize],
     improvement: &dyn Fn(usize, f64, f64) -> f64,
 ) -> Vec<usize> {
-    let mut shortlist: Vec<usize> = (0..forecast.pool.len()).filter(|index| allowed(*index)).collect();
-    sort_by_worth(&mut shortlist, |index| rough(index, forecast.means[index]));
-    shortlist.truncate(SHORTLIST.max(2 * n));
+    let mut shortlist: Vec<usize> = ranked.iter().copied().filter(|index| allowed(*index)).take(SHORTLIST.max(2 * n)).collect();
     let mut taken = Vec::with_capacity(n);
     while taken.len() < n {
-        let worth = |index: usize| improvement(index, forecast.means[index], forecast.gaussian.deviation(&forecast.pool, index));
+        let worth = |index: usize| improvement(index, forecast.means[index], forecast.gaussian.deviation(pool, index));
         let scored = shortlist.iter().map(|index| (worth(*index), *index));
         // The first of equals wins: the order of the pool decides.
         let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
             break;
         };
         shortlist.retain(|other| *other != index);
-        forecast.gaussian.believe(&forecast.pool, index);
+        forecast.gaussian.believe(pool, index);
         taken.push(index);
     }
     taken

@@ -32,8 +32,13 @@ const SPREAD_FULL: f64 = 0.02;
 const SPREAD_BLIND: f64 = 0.1;
 /// A shorter training that costs more than this is not worth having.
 const MOST_SHORT_PRICE: f64 = 0.5;
-/// The share of the measured area's height that the worst told accuracy lies above its foot.
 const SHORT: Fidelity = Fidelity(1);
+
+/// Most short trainings of a study: more would tell little, and take time to regress on.
+const MOST_SHORT: usize = 250;
+/// The whole pool is looked at every so many generations, in between the best of it.
+const PERIOD: u32 = 3;
+const CLOSE: usize = 2500;
 
 #[derive(Debug)]
 pub(super) struct Guided {
@@ -41,6 +46,8 @@ pub(super) struct Guided {
     told: Vec<Reading>,
     /// All points inside the bounds, where they can be listed.
     listed: Option<Pool>,
+    /// The best of them, until they are looked at anew.
+    close: Option<(u32, Pool)>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +63,7 @@ impl Guided {
             predictor: Predictor::new(kernels),
             told: Vec::new(),
             listed: None,
+            close: None,
         }
     }
 
@@ -75,32 +83,43 @@ impl Guided {
 
 impl Strategy for Guided {
     fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
-        let pool = self.pool(problem, rng);
-        let known = known(&pool, &self.told);
-        let short = problem.prices.get(1).copied().filter(|price| *price <= MOST_SHORT_PRICE);
-        let ask = Ask { problem, pool: &pool, short };
-        match short {
-            Some(price) if known.short.is_empty() && known.full.is_empty() => {
-                let ranking = self.predictor.ranking(&pool, &known);
-                let n = (FIRST_SHORT * problem.budget / price) as usize;
-                let first = ask.spread(&ranking, n.max(1), SPREAD_SHORT, SHORT, rng);
-                if !first.is_empty() {
-                    return first;
-                }
-            }
-            Some(_) | None => {}
-        }
         let stretched = match problem.goal {
             Goal::Accuracy => Stretched::Top,
             Goal::Front => Stretched::Nowhere,
         };
-        let Some(forecast) = self.predictor.forecast(&pool, &known, stretched) else {
-            let ranking = self.predictor.ranking(&pool, &known);
-            let n = ((FIRST_FULL * problem.budget) as usize).max(GENERATION);
-            let spread = if known.short.is_empty() { SPREAD_BLIND } else { SPREAD_FULL };
-            return ask.spread(&ranking, n, spread, Fidelity::FULL, rng);
+        if let Some((uses, pool)) = self.close.take_if(|(uses, _)| *uses > 0) {
+            let known = known(&pool, &self.told);
+            let promising = self.predictor.forecast(&pool, &known, stretched).map(|forecast| Ask { problem, pool: &pool, short: None }.most_promising(forecast, &known));
+            self.close = Some((uses - 1, pool));
+            return promising.map(|(proposals, _)| proposals).unwrap_or_default();
+        }
+        let pool = self.pool(problem, rng);
+        let known = known(&pool, &self.told);
+        let short = problem.prices.get(1).copied().filter(|price| *price <= MOST_SHORT_PRICE);
+        let ask = Ask { problem, pool: &pool, short };
+        let means = self.predictor.short_means(&pool, &known);
+        if known.full.is_empty() {
+            let prior = || (0..pool.len()).map(|index| pool.prior(index)).collect();
+            return ask.first(&means.unwrap_or_else(prior), &known, rng);
+        }
+        let pool = match means {
+            Some(means) => pool.with_score(&means),
+            None => pool,
         };
-        ask.most_promising(forecast, &known)
+        self.predictor.choose(&pool, &known, stretched);
+        let Some(forecast) = self.predictor.forecast(&pool, &known, stretched) else {
+            return Vec::new();
+        };
+        let (proposals, mut ranked) = Ask { problem, pool: &pool, short }.most_promising(forecast, &known);
+        if self.listed.is_some() {
+            ranked.truncate(CLOSE);
+            ranked.extend(known.full.iter().map(|(index, _)| *index));
+            ranked.extend(proposals.iter().filter_map(|proposal| pool.index(&proposal.choices)));
+            ranked.sort_unstable();
+            ranked.dedup();
+            self.close = Some((PERIOD - 1, pool.subset(&ranked)));
+        }
+        proposals
     }
 
     fn tell(&mut self, told: &Told<'_>) {
@@ -145,6 +164,20 @@ impl Ask<'_> {
         !self.problem.asked.contains(&self.proposal(index, fidelity))
     }
 
+    /// Before anything is trained to the end: short trainings, then a few full ones of the best.
+    fn first(&self, ranking: &[f64], known: &Known, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+        if let Some(price) = self.short.filter(|_| known.short.is_empty()) {
+            let n = ((FIRST_SHORT * self.problem.budget / price) as usize).clamp(1, MOST_SHORT / 2);
+            let first = self.spread(ranking, n, SPREAD_SHORT, SHORT, rng);
+            if !first.is_empty() {
+                return first;
+            }
+        }
+        let n = ((FIRST_FULL * self.problem.budget) as usize).max(GENERATION);
+        let spread = if known.short.is_empty() { SPREAD_BLIND } else { SPREAD_FULL };
+        self.spread(ranking, n, spread, Fidelity::FULL, rng)
+    }
+
     /// One draw from each of `n` neighbouring bands of the ranking's upper `share`.
     ///
     /// A front needs its bands over latency, with a draw from the upper share of each.
@@ -177,7 +210,8 @@ impl Ask<'_> {
         (0..bands).map(&mut draw).collect()
     }
 
-    fn most_promising(&self, mut forecast: Forecast, known: &Known) -> Vec<Proposal> {
+    /// A generation, and all candidates by falling promise.
+    fn most_promising(&self, mut forecast: Forecast, known: &Known) -> (Vec<Proposal>, Vec<usize>) {
         let latency = |index: usize| self.pool.latency[index];
         let values: Vec<(f64, f64)> = known.full.iter().map(|(index, accuracy)| (latency(*index), forecast.stretch.value(*accuracy))).collect();
         let lowest = values.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
@@ -188,25 +222,20 @@ impl Ask<'_> {
             Goal::Accuracy => expected_improvement(mean, deviation, top),
             Goal::Front => front.improvement(latency(index), mean, deviation),
         };
-        let rough = |index: usize, mean: f64| improvement(index, mean, usual);
+        let mut ranked: Vec<usize> = (0..self.pool.len()).collect();
+        sort_by_worth(&mut ranked, |index| improvement(index, forecast.means[index], usual));
         let full: BTreeSet<usize> = known.full.iter().map(|(index, _)| *index).collect();
-        let chosen = best(
-            &mut forecast,
-            GENERATION,
-            &|index| self.is_new(index, Fidelity::FULL),
-            &rough,
-            &improvement,
-        );
+        let is_new = |index| self.is_new(index, Fidelity::FULL);
+        let chosen = best(self.pool, &mut forecast, GENERATION, &is_new, &ranked, &improvement);
         let mut proposals: Vec<Proposal> = Vec::new();
         if let Some(price) = self.short {
-            let n = (SHORT_SHARE * GENERATION as f64 / price) as usize;
-            let mut order: Vec<usize> = (0..self.pool.len())
-                .filter(|index| !full.contains(index) && self.is_new(*index, SHORT))
-                .collect();
-            sort_by_worth(&mut order, |index| rough(index, forecast.means[index]));
-            proposals.extend(order.into_iter().filter(|index| !chosen.contains(index)).take(n).map(|index| self.proposal(index, SHORT)));
+            let n = f64::from(PERIOD) * SHORT_SHARE * GENERATION as f64 / price;
+            let n = (n as usize).min(MOST_SHORT.saturating_sub(known.short.len()));
+            let is_wanted = |index: &&usize| !full.contains(index) && !chosen.contains(index) && self.is_new(**index, SHORT);
+            let wanted = ranked.iter().filter(is_wanted).take(n);
+            proposals.extend(wanted.map(|index| self.proposal(*index, SHORT)));
         }
         proposals.extend(chosen.into_iter().map(|index| self.proposal(index, Fidelity::FULL)));
-        proposals
+        (proposals, ranked)
     }
 }
