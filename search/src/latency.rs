@@ -3,6 +3,7 @@
 //! A block without a row is an error that names it, never a guess.
 
 pub mod linear;
+pub mod transfer;
 
 use std::collections::BTreeMap;
 

@@ -52,6 +52,21 @@ impl Pool {
         pool
     }
 
+    /// Candidates known only by their parts and these scores, taken as they are.
+    pub(crate) fn of_columns(parts: &[Vec<u32>], columns: &[Vec<f64>]) -> Self {
+        let row = |index: usize| columns.iter().map(move |column| column[index]);
+        let mut pool = Self {
+            order: (0..parts.len()).collect(),
+            points: vec![Choices(Vec::new()); parts.len()],
+            sizes: parts.iter().map(|parts| (parts.len().max(1) as f64).sqrt()).collect(),
+            scores: (0..parts.len()).flat_map(row).collect(),
+            columns: columns.len(),
+            ..Self::default()
+        };
+        pool.pack(parts);
+        pool
+    }
+
     /// Numbers of parts may be far apart: bits are given out as parts appear.
     fn pack(&mut self, parts: &[Vec<u32>]) {
         let mut all: Vec<u32> = parts.iter().flatten().copied().collect();

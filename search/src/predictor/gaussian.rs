@@ -60,6 +60,38 @@ impl Kernel {
         kernels
     }
 
+    /// The kernel of a class foretold from others, when nothing says which is best.
+    pub(crate) const TRANSFER: Self = Self {
+        shape: Shape::Linear,
+        parts: 0.5,
+        trend: 30.0,
+        noise: 1.0,
+    };
+
+    /// The kernels of a class foretold from others to choose from.
+    pub(crate) fn transfers() -> Vec<Self> {
+        let smooth = Shape::Smooth {
+            parts_range: 0.5,
+            scores_range: 1.5,
+        };
+        let mut kernels = Vec::new();
+        for shape in [Shape::Linear, smooth] {
+            for parts in [0.2, 0.5, 0.9] {
+                for trend in [5.0, 30.0, 200.0] {
+                    for noise in [0.2, 1.0, 4.0] {
+                        kernels.push(Self {
+                            shape,
+                            parts,
+                            trend,
+                            noise,
+                        });
+                    }
+                }
+            }
+        }
+        kernels
+    }
+
     fn family(shapes: &[Shape]) -> Vec<Self> {
         let mut kernels = Vec::new();
         for shape in shapes {
