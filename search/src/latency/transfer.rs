@@ -1,8 +1,8 @@
 //! Latencies of a new device class from other classes' tables and a few samples of its own.
 //!
-//! A network's logarithm of latency is regressed on the logarithms of its latencies elsewhere, plus what its
-//! parts add on this class (a Gaussian process with a linear trend). How strongly either counts is settled by
-//! holding out each of the other classes in turn and foretelling it from the rest: ten samples alone could not.
+//! A network's latency is regressed on its latencies elsewhere, on how often each operation stands in it, and on
+//! its parts. How strongly each counts is settled by holding out every other class in turn and foretelling it
+//! from the rest: ten samples alone could not.
 
 use rand::Rng;
 
@@ -14,33 +14,51 @@ use crate::random::{Purpose, generator};
 #[derive(Debug, Clone)]
 pub struct Sources {
     parts: Vec<Vec<u32>>,
-    /// Standardised logarithms, one column for each class.
-    columns: Vec<Vec<f64>>,
-    pool: Pool,
+    /// Standardised latencies, one column for each class.
+    classes: Vec<Vec<f64>>,
+    /// Standardised counts of operations.
+    counts: Vec<Vec<f64>>,
     /// Networks that no table shows as an outlier.
     usual: Vec<usize>,
+}
+
+/// How strongly the counts stand beside the classes, and the kernel over both.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    counts: f64,
+    kernel: Kernel,
 }
 
 /// What lies further out counts as this far: broken measurements must not bend the trend.
 const MOST_DEVIATES: f64 = 2.5;
 /// Networks among which a sample is chosen, and on which settings are compared.
 const CONSIDERED: usize = 400;
-/// A latency below this is none, in the unit of the tables.
-const LEAST: f64 = 1e-6;
+/// Weights of the counts to choose from; the middle one when nothing says which is best.
+const COUNT_WEIGHTS: [f64; 3] = [0.3, 1.0, 2.5];
+/// A prediction is at least this share of the smallest sample.
+const LEAST: f64 = 0.1;
 
 impl Sources {
-    /// `parts`: sorted numbers of each network's parts; `tables`: latencies of all networks, one table a class.
-    pub fn new(parts: Vec<Vec<u32>>, tables: &[Vec<f64>]) -> Self {
-        let columns: Vec<Vec<f64>> = tables.iter().map(|table| standardised(table)).collect();
-        let pool = Pool::of_columns(&parts, &columns);
-        let is_usual = |index: &usize| columns.iter().all(|column| column[*index].abs() < MOST_DEVIATES);
+    /// `parts`: sorted numbers of each network's parts; `counts`: how often each operation stands in each
+    /// network, one column an operation; `tables`: latencies of all networks, one table a class.
+    pub fn new(parts: Vec<Vec<u32>>, counts: &[Vec<f64>], tables: &[Vec<f64>]) -> Self {
+        let classes: Vec<Vec<f64>> = tables.iter().map(|table| by_quantiles(table)).collect();
+        let is_usual = |index: &usize| classes.iter().all(|column| column[*index].abs() < MOST_DEVIATES);
         let usual = (0..parts.len()).filter(is_usual).collect();
         Self {
             parts,
-            columns,
-            pool,
+            classes,
+            counts: counts.iter().map(|column| by_moments(column)).collect(),
             usual,
         }
+    }
+
+    /// Without class `held`, when one is held out.
+    fn pool(&self, counts: f64, held: Option<usize>) -> Pool {
+        let others = self.classes.iter().enumerate().filter(|(class, _)| Some(*class) != held);
+        let mut columns: Vec<Vec<f64>> = others.map(|(_, column)| column.clone()).collect();
+        columns.extend(self.counts.iter().map(|column| column.iter().map(|x| x * counts).collect::<Vec<f64>>()));
+        Pool::of_columns(&self.parts, &columns)
     }
 
     /// Networks to measure on the new class: each the one least known given those before, among some that
@@ -50,15 +68,16 @@ impl Sources {
         let all: Vec<usize> = (0..self.parts.len()).collect();
         let usual = if self.usual.is_empty() { &all } else { &self.usual };
         let considered: Vec<usize> = (0..CONSIDERED.min(usual.len())).map(|_| usual[rng.random_range(0..usual.len())]).collect();
-        let mut belief = Gaussian::fit(&self.pool, &[], Kernel::TRANSFER);
+        let pool = self.pool(COUNT_WEIGHTS[1], None);
+        let mut belief = Gaussian::fit(&pool, &[], Kernel::TRANSFER);
         let mut samples: Vec<usize> = Vec::with_capacity(n);
         while samples.len() < n {
             let open = considered.iter().filter(|index| !samples.contains(index));
-            let scored = open.map(|index| (belief.deviation(&self.pool, *index), *index));
+            let scored = open.map(|index| (belief.deviation(&pool, *index), *index));
             let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
                 break;
             };
-            belief.believe(&self.pool, index);
+            belief.believe(&pool, index);
             samples.push(index);
         }
         samples
@@ -66,45 +85,57 @@ impl Sources {
 
     /// Latencies of all networks on the new class, in the unit of `measured`: (network, latency).
     pub fn predict(&self, measured: &[(usize, f64)]) -> Vec<f64> {
-        let kernel = self.settings(measured);
-        let logs: Vec<(usize, f64)> = measured.iter().map(|(index, value)| (*index, value.max(LEAST).ln())).collect();
-        let gaussian = Gaussian::fit(&self.pool, &logs, kernel);
-        (0..self.parts.len()).map(|index| gaussian.mean(&self.pool, index).exp()).collect()
+        let Settings { counts, kernel } = self.settings(measured);
+        let pool = self.pool(counts, None);
+        let gaussian = Gaussian::fit(&pool, measured, kernel);
+        let least = measured.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min) * LEAST;
+        (0..self.parts.len()).map(|index| gaussian.mean(&pool, index).max(least)).collect()
     }
 
-    /// The kernel that foretells each known class best from the others and the same samples.
-    fn settings(&self, measured: &[(usize, f64)]) -> Kernel {
+    /// What foretells each known class best from the others and the same samples.
+    fn settings(&self, measured: &[(usize, f64)]) -> Settings {
         let step = (self.parts.len() / CONSIDERED).max(1);
         let considered: Vec<usize> = (0..self.parts.len()).step_by(step).collect();
-        let kernels = Kernel::transfers();
-        let mut errors = vec![0.0; kernels.len()];
-        for (held, column) in self.columns.iter().enumerate() {
-            let others: Vec<Vec<f64>> = self.columns.iter().enumerate().filter(|(other, _)| *other != held).map(|(_, column)| column.clone()).collect();
-            if others.is_empty() {
-                return Kernel::TRANSFER;
-            }
-            let pool = Pool::of_columns(&self.parts, &others);
-            let known: Vec<(usize, f64)> = measured.iter().map(|(index, _)| (*index, column[*index])).collect();
-            for (error, kernel) in errors.iter_mut().zip(&kernels) {
-                let gaussian = Gaussian::fit(&pool, &known, *kernel);
-                let miss = |index: &usize| (gaussian.mean(&pool, *index) - column[*index]).abs();
-                *error += considered.iter().map(miss).sum::<f64>();
+        let usual = Settings {
+            counts: COUNT_WEIGHTS[1],
+            kernel: Kernel::TRANSFER,
+        };
+        if self.classes.len() < 2 {
+            return usual;
+        }
+        let mut best = (f64::INFINITY, usual);
+        for counts in COUNT_WEIGHTS {
+            let pools: Vec<Pool> = (0..self.classes.len()).map(|class| self.pool(counts, Some(class))).collect();
+            for kernel in Kernel::transfers() {
+                let misses = pools.iter().zip(&self.classes).map(|(pool, column)| {
+                    let known: Vec<(usize, f64)> = measured.iter().map(|(index, _)| (*index, column[*index])).collect();
+                    let gaussian = Gaussian::fit(pool, &known, kernel);
+                    considered.iter().map(|index| (gaussian.mean(pool, *index) - column[*index]).abs()).sum::<f64>()
+                });
+                let error = misses.sum();
+                if error < best.0 {
+                    best = (error, Settings { counts, kernel });
+                }
             }
         }
-        let scored = errors.into_iter().zip(kernels);
-        let best = scored.reduce(|best, next| if next.0 < best.0 { next } else { best });
-        best.map_or(Kernel::TRANSFER, |(_, kernel)| kernel)
+        best.1
     }
 }
 
-fn standardised(table: &[f64]) -> Vec<f64> {
-    let logs: Vec<f64> = table.iter().map(|value| value.max(LEAST).ln()).collect();
-    let mut sorted = logs.clone();
+/// Around the median, in units of half the width of the middle 68 %: outliers may be as extreme as they like.
+fn by_quantiles(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |share: f64| sorted.get((share * sorted.len() as f64) as usize).copied().unwrap_or(0.0);
-    // Quantiles, not moments: outliers are as extreme as they like. 16 % and 84 % are one deviate from the middle.
     let (middle, deviate) = (at(0.5), ((at(0.84) - at(0.16)) / 2.0).max(1e-9));
-    logs.iter().map(|log| ((log - middle) / deviate).clamp(-MOST_DEVIATES, MOST_DEVIATES)).collect()
+    values.iter().map(|value| ((value - middle) / deviate).clamp(-MOST_DEVIATES, MOST_DEVIATES)).collect()
+}
+
+fn by_moments(values: &[f64]) -> Vec<f64> {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let deviate = (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / n).sqrt().max(1e-9);
+    values.iter().map(|value| (value - mean) / deviate).collect()
 }
 
 /// Spearman's rank correlation; equal values share their mean rank.
@@ -154,7 +185,7 @@ mod tests {
             1.0 + f64::from(i % 5) * weights[0] + f64::from(i % 7) * weights[1] + f64::from(i % 11) * weights[2]
         };
         let table = |weights| (0..n).map(|i| cost(i, weights)).collect::<Vec<f64>>();
-        let sources = Sources::new(parts, &[table([3.0, 1.0, 1.0]), table([1.0, 3.0, 1.0]), table([1.0, 1.0, 2.0])]);
+        let sources = Sources::new(parts, &[], &[table([3.0, 1.0, 1.0]), table([1.0, 3.0, 1.0]), table([1.0, 1.0, 2.0])]);
         let truth = table([2.0, 2.0, 1.0]);
         let samples = sources.samples(10, 1);
         assert_eq!(samples.len(), 10);

@@ -77,8 +77,8 @@ impl Kernel {
         let mut kernels = Vec::new();
         for shape in [Shape::Linear, smooth] {
             for parts in [0.2, 0.5, 0.9] {
-                for trend in [5.0, 30.0, 200.0] {
-                    for noise in [0.2, 1.0, 4.0] {
+                for trend in [1.0, 5.0, 30.0] {
+                    for noise in [0.02, 0.1, 0.5, 2.0] {
                         kernels.push(Self {
                             shape,
                             parts,

@@ -39,8 +39,9 @@ pub(crate) fn write(args: &Args, table: &Table, print: &mut dyn FnMut(&str) -> R
         let rows: Vec<usize> = (0..table.networks.points.len()).filter(is_whole).collect();
         let times = |device: &Device| rows.iter().map(|row| device.latency_ms[*row]).collect::<Vec<f64>>();
         let parts = rows.iter().map(|row| table.networks.parts[*row].clone()).collect();
+        let counts: Vec<Vec<f64>> = table.networks.counts.iter().map(|column| rows.iter().map(|row| column[*row]).collect()).collect();
         let tables: Vec<Vec<f64>> = others.iter().map(|other| times(other)).collect();
-        let (sources, truth) = (Sources::new(parts, &tables), times(device));
+        let (sources, truth) = (Sources::new(parts, &counts, &tables), times(device));
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).collect();
         let scores = workers::all(&seeds, |seed| Ok(score(&sources, &truth, args.samples, *seed)))?;
         let (spearman_mean, spearman_sd) = mean_and_sd(&scores.iter().map(|(spearman, _)| *spearman).collect::<Vec<_>>());

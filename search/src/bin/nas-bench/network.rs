@@ -16,6 +16,8 @@ pub(crate) struct Networks {
     pub(crate) options: Vec<usize>,
     /// Sorted parts of each point.
     pub(crate) parts: Vec<Vec<u32>>,
+    /// How often each operation stands anywhere in each point.
+    pub(crate) counts: Vec<Vec<f64>>,
     /// Numbers of the parts.
     numbers: BTreeMap<String, u32>,
 }
@@ -54,6 +56,7 @@ impl Networks {
             bail!("a slot of the networks takes more than 256 values, for instance in {first:?}");
         }
         let lists: Vec<Vec<&str>> = names.into_iter().map(|n| n.into_iter().collect()).collect();
+        networks.counts = counts(&slots);
         networks.options = lists.iter().map(Vec::len).collect();
         for slots in &slots {
             let option = |(list, word): (&Vec<&str>, &String)| list.binary_search(&word.as_str()).ok();
@@ -71,6 +74,18 @@ impl Networks {
         let next = self.numbers.len() as u32;
         *self.numbers.entry(part).or_insert(next)
     }
+}
+
+/// One column for each operation.
+fn counts(slots: &[Vec<String>]) -> Vec<Vec<f64>> {
+    // The operation of an edge comes after its ends.
+    let operation = |word: &str| word.rsplit(':').next().map(str::to_owned);
+    let operations: BTreeSet<String> = slots.iter().flatten().filter_map(|word| operation(word)).collect();
+    let count = |name: &String| {
+        let is_it = |word: &&String| operation(word).as_ref() == Some(name);
+        slots.iter().map(|words| words.iter().filter(is_it).count() as f64).collect()
+    };
+    operations.iter().map(count).collect()
 }
 
 /// Edges `from>to:op` in order.
