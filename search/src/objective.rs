@@ -75,7 +75,10 @@ pub fn hypervolume(points: impl IntoIterator<Item = (f64, f64)>, corner: (f64, f
 /// Hypervolume of what keeps every bound.
 pub fn front_hypervolume(points: &[Point], corner: (f64, f64)) -> f64 {
     let feasible = points.iter().filter(|point| point.feasible);
-    hypervolume(feasible.map(|point| (point.accuracy, point.latency_p95_us)), corner)
+    hypervolume(
+        feasible.map(|point| (point.accuracy, point.latency_p95_us)),
+        corner,
+    )
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub struct Session {
     told: usize,
     /// Latency over bound of each trial.
     latencies: Vec<f64>,
+    /// Options of the landscape's slots, once it was seen.
+    options: Vec<usize>,
 }
 
 impl Session {
@@ -81,6 +83,7 @@ impl Session {
             generation: 0,
             told: 0,
             latencies: Vec::new(),
+            options: Vec::new(),
         }
     }
 
@@ -164,6 +167,9 @@ impl Session {
     }
 
     fn append(&mut self, record: TrialRecord, setting: &Setting<'_>) {
+        if self.options.is_empty() {
+            self.options = setting.landscape.options().to_vec();
+        }
         self.spent += self.price(record.fidelity);
         self.asked.insert(Proposal {
             choices: record.choices.clone(),
@@ -233,7 +239,9 @@ impl Session {
                     self.strategy.tell(&Told {
                         trial: record.id,
                         choices: &record.choices,
+                        options: &self.options,
                         fidelity: record.fidelity,
+                        generation,
                         latency: self.latencies[record.id.0 as usize],
                         feedback,
                     });
@@ -252,3 +260,6 @@ impl std::fmt::Debug for Setting<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

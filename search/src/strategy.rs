@@ -37,9 +37,7 @@ pub struct Proposal {
 }
 
 /// How far a candidate is trained: 0 to the end, 1 the next shorter training the problem offers, and so on.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fidelity(pub u8);
 
@@ -57,7 +55,10 @@ impl Fidelity {
 pub struct Told<'a> {
     pub trial: TrialId,
     pub choices: &'a Choices,
+    /// How many options each slot of the landscape has.
+    pub options: &'a [usize],
     pub fidelity: Fidelity,
+    pub generation: u32,
     /// Latency over its bound.
     pub latency: f64,
     pub feedback: &'a Feedback,

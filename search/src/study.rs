@@ -123,7 +123,8 @@ impl Study {
         }
         let budget = Budget::of_trials(candidates);
         let strategy = strategy.build()?;
-        let resumed = study.with_setting(|_, setting| Session::resume(strategy, budget, seed, records, setting));
+        let resumed =
+            study.with_setting(|_, setting| Session::resume(strategy, budget, seed, records, setting));
         study.session = match resumed {
             Some(session) => session,
             // No target can be met: there was nothing to ask for.
@@ -157,7 +158,9 @@ impl Study {
     /// Work for one of several workers: what they find together does not depend on how many they are.
     pub fn next(&mut self) -> Work {
         match self.with_setting(Session::next) {
-            Some(Next::Trial(id)) => self.trial(id).map_or(Work::Done, |trial| Work::Trial(Box::new(trial))),
+            Some(Next::Trial(id)) => self
+                .trial(id)
+                .map_or(Work::Done, |trial| Work::Trial(Box::new(trial))),
             Some(Next::Wait) => Work::Wait,
             Some(Next::Done) | None => Work::Done,
         }

@@ -55,9 +55,17 @@ impl Sources {
 
     /// Without class `held`, when one is held out.
     fn pool(&self, counts: f64, held: Option<usize>) -> Pool {
-        let others = self.classes.iter().enumerate().filter(|(class, _)| Some(*class) != held);
+        let others = self
+            .classes
+            .iter()
+            .enumerate()
+            .filter(|(class, _)| Some(*class) != held);
         let mut columns: Vec<Vec<f64>> = others.map(|(_, column)| column.clone()).collect();
-        columns.extend(self.counts.iter().map(|column| column.iter().map(|x| x * counts).collect::<Vec<f64>>()));
+        columns.extend(
+            self.counts
+                .iter()
+                .map(|column| column.iter().map(|x| x * counts).collect::<Vec<f64>>()),
+        );
         Pool::of_columns(&self.parts, &columns)
     }
 
@@ -67,14 +75,17 @@ impl Sources {
         let mut rng = generator(seed, 0, Purpose::Calibration);
         let all: Vec<usize> = (0..self.parts.len()).collect();
         let usual = if self.usual.is_empty() { &all } else { &self.usual };
-        let considered: Vec<usize> = (0..CONSIDERED.min(usual.len())).map(|_| usual[rng.random_range(0..usual.len())]).collect();
+        let considered: Vec<usize> = (0..CONSIDERED.min(usual.len()))
+            .map(|_| usual[rng.random_range(0..usual.len())])
+            .collect();
         let pool = self.pool(COUNT_WEIGHTS[1], None);
         let mut belief = Gaussian::fit(&pool, &[], Kernel::TRANSFER);
         let mut samples: Vec<usize> = Vec::with_capacity(n);
         while samples.len() < n {
             let open = considered.iter().filter(|index| !samples.contains(index));
             let scored = open.map(|index| (belief.deviation(&pool, *index), *index));
-            let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
+            let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best })
+            else {
                 break;
             };
             belief.believe(&pool, index);
@@ -88,8 +99,14 @@ impl Sources {
         let Settings { counts, kernel } = self.settings(measured);
         let pool = self.pool(counts, None);
         let gaussian = Gaussian::fit(&pool, measured, kernel);
-        let least = measured.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min) * LEAST;
-        (0..self.parts.len()).map(|index| gaussian.mean(&pool, index).max(least)).collect()
+        let least = measured
+            .iter()
+            .map(|(_, value)| *value)
+            .fold(f64::INFINITY, f64::min)
+            * LEAST;
+        (0..self.parts.len())
+            .map(|index| gaussian.mean(&pool, index).max(least))
+            .collect()
     }
 
     /// What foretells each known class best from the others and the same samples.
@@ -105,12 +122,20 @@ impl Sources {
         }
         let mut best = (f64::INFINITY, usual);
         for counts in COUNT_WEIGHTS {
-            let pools: Vec<Pool> = (0..self.classes.len()).map(|class| self.pool(counts, Some(class))).collect();
+            let pools: Vec<Pool> = (0..self.classes.len())
+                .map(|class| self.pool(counts, Some(class)))
+                .collect();
             for kernel in Kernel::transfers() {
                 let misses = pools.iter().zip(&self.classes).map(|(pool, column)| {
-                    let known: Vec<(usize, f64)> = measured.iter().map(|(index, _)| (*index, column[*index])).collect();
+                    let known: Vec<(usize, f64)> = measured
+                        .iter()
+                        .map(|(index, _)| (*index, column[*index]))
+                        .collect();
                     let gaussian = Gaussian::fit(pool, &known, kernel);
-                    considered.iter().map(|index| (gaussian.mean(pool, *index) - column[*index]).abs()).sum::<f64>()
+                    considered
+                        .iter()
+                        .map(|index| (gaussian.mean(pool, *index) - column[*index]).abs())
+                        .sum::<f64>()
                 });
                 let error = misses.sum();
                 if error < best.0 {
@@ -126,15 +151,29 @@ impl Sources {
 fn by_quantiles(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let at = |share: f64| sorted.get((share * sorted.len() as f64) as usize).copied().unwrap_or(0.0);
+    let at = |share: f64| {
+        sorted
+            .get((share * sorted.len() as f64) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
     let (middle, deviate) = (at(0.5), ((at(0.84) - at(0.16)) / 2.0).max(1e-9));
-    values.iter().map(|value| ((value - middle) / deviate).clamp(-MOST_DEVIATES, MOST_DEVIATES)).collect()
+    values
+        .iter()
+        .map(|value| ((value - middle) / deviate).clamp(-MOST_DEVIATES, MOST_DEVIATES))
+        .collect()
 }
 
 fn by_moments(values: &[f64]) -> Vec<f64> {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let deviate = (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / n).sqrt().max(1e-9);
+    let deviate = (values
+        .iter()
+        .map(|value| (value - mean) * (value - mean))
+        .sum::<f64>()
+        / n)
+        .sqrt()
+        .max(1e-9);
     values.iter().map(|value| (value - mean) / deviate).collect()
 }
 
@@ -148,7 +187,11 @@ pub fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
         aa += (x - mean) * (x - mean);
         bb += (y - mean) * (y - mean);
     }
-    if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 }
+    if aa > 0.0 && bb > 0.0 {
+        ab / (aa * bb).sqrt()
+    } else {
+        0.0
+    }
 }
 
 fn ranks(values: &[f64]) -> Vec<f64> {
@@ -182,10 +225,20 @@ mod tests {
         let n = 500;
         let parts: Vec<Vec<u32>> = (0..n).map(|i| vec![i % 5, 10 + i % 7, 20 + i % 11]).collect();
         let cost = |i: u32, weights: [f64; 3]| {
-            1.0 + f64::from(i % 5) * weights[0] + f64::from(i % 7) * weights[1] + f64::from(i % 11) * weights[2]
+            1.0 + f64::from(i % 5) * weights[0]
+                + f64::from(i % 7) * weights[1]
+                + f64::from(i % 11) * weights[2]
         };
         let table = |weights| (0..n).map(|i| cost(i, weights)).collect::<Vec<f64>>();
-        let sources = Sources::new(parts, &[], &[table([3.0, 1.0, 1.0]), table([1.0, 3.0, 1.0]), table([1.0, 1.0, 2.0])]);
+        let sources = Sources::new(
+            parts,
+            &[],
+            &[
+                table([3.0, 1.0, 1.0]),
+                table([1.0, 3.0, 1.0]),
+                table([1.0, 1.0, 2.0]),
+            ],
+        );
         let truth = table([2.0, 2.0, 1.0]);
         let samples = sources.samples(10, 1);
         assert_eq!(samples.len(), 10);

@@ -40,7 +40,10 @@ impl Pool {
         let mut pool = Self {
             order: sorted(&points),
             latency: free.iter().map(|free| free.latency).collect(),
-            sizes: parts.iter().map(|parts| (parts.len().max(1) as f64).sqrt()).collect(),
+            sizes: parts
+                .iter()
+                .map(|parts| (parts.len().max(1) as f64).sqrt())
+                .collect(),
             points,
             ..Self::default()
         };
@@ -58,7 +61,10 @@ impl Pool {
         let mut pool = Self {
             order: (0..parts.len()).collect(),
             points: vec![Choices(Vec::new()); parts.len()],
-            sizes: parts.iter().map(|parts| (parts.len().max(1) as f64).sqrt()).collect(),
+            sizes: parts
+                .iter()
+                .map(|parts| (parts.len().max(1) as f64).sqrt())
+                .collect(),
             scores: (0..parts.len()).flat_map(row).collect(),
             columns: columns.len(),
             ..Self::default()
@@ -101,14 +107,21 @@ impl Pool {
     /// Some of the candidates, with their scores as they are.
     pub(crate) fn subset(&self, indices: &[usize]) -> Self {
         let points: Vec<Choices> = indices.iter().map(|index| self.points[*index].clone()).collect();
-        let row = |index: &usize| self.parts[index * self.words..(index + 1) * self.words].iter().copied();
+        let row = |index: &usize| {
+            self.parts[index * self.words..(index + 1) * self.words]
+                .iter()
+                .copied()
+        };
         Self {
             order: sorted(&points),
             points,
             parts: indices.iter().flat_map(row).collect(),
             words: self.words,
             sizes: indices.iter().map(|index| self.sizes[*index]).collect(),
-            scores: indices.iter().flat_map(|index| self.scores(*index).iter().copied()).collect(),
+            scores: indices
+                .iter()
+                .flat_map(|index| self.scores(*index).iter().copied())
+                .collect(),
             columns: self.columns,
             latency: indices.iter().map(|index| self.latency[*index]).collect(),
         }
@@ -120,7 +133,10 @@ impl Pool {
 
     /// Where a point is.
     pub(crate) fn index(&self, choices: &Choices) -> Option<usize> {
-        self.order.binary_search_by(|index| self.points[*index].cmp(choices)).ok().map(|at| self.order[at])
+        self.order
+            .binary_search_by(|index| self.points[*index].cmp(choices))
+            .ok()
+            .map(|at| self.order[at])
     }
 
     pub(crate) fn scores(&self, index: usize) -> &[f64] {
@@ -129,7 +145,11 @@ impl Pool {
 
     pub(crate) fn nearness(&self, a: usize, b: usize) -> Nearness {
         let bits = |index: usize| &self.parts[index * self.words..(index + 1) * self.words];
-        let both: u32 = bits(a).iter().zip(bits(b)).map(|(a, b)| (a & b).count_ones()).sum();
+        let both: u32 = bits(a)
+            .iter()
+            .zip(bits(b))
+            .map(|(a, b)| (a & b).count_ones())
+            .sum();
         let (mut distance, mut product) = (0.0, 0.0);
         for (x, y) in self.scores(a).iter().zip(self.scores(b)) {
             distance += (x - y) * (x - y);

@@ -65,7 +65,10 @@ impl Predictor {
         let gaussian = Gaussian::fit(pool, &values, self.full?);
         Some(Forecast {
             means: (0..pool.len()).map(|index| gaussian.mean(pool, index)).collect(),
-            best: values.iter().map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max),
+            best: values
+                .iter()
+                .map(|(_, value)| *value)
+                .fold(f64::NEG_INFINITY, f64::max),
             stretch,
             gaussian,
         })
@@ -113,6 +116,8 @@ impl Stretch {
     }
 
     fn all(&self, told: &[(usize, f64)]) -> Vec<(usize, f64)> {
-        told.iter().map(|(index, value)| (*index, self.value(*value))).collect()
+        told.iter()
+            .map(|(index, value)| (*index, self.value(*value)))
+            .collect()
     }
 }

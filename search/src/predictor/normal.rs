@@ -8,7 +8,9 @@ pub(crate) fn density(x: f64) -> f64 {
 /// Probability of at most x (Abramowitz and Stegun 26.2.17, error below 1e-7).
 pub(crate) fn cumulative(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
-    let series = t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+    let series = t
+        * (0.319_381_530
+            + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = density(x) * series;
     if x < 0.0 { tail } else { 1.0 - tail }
 }

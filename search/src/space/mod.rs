@@ -195,7 +195,11 @@ impl Space {
         let mut depth = 0;
         let mut effective = |(slot, option): (&Slot, &u8)| match slot.kind {
             SlotKind::Depth { .. } => {
-                depth = self.filled.depths.get(usize::from(*option)).map_or(0, |d| *d as usize);
+                depth = self
+                    .filled
+                    .depths
+                    .get(usize::from(*option))
+                    .map_or(0, |d| *d as usize);
                 true
             }
             SlotKind::Block { place, .. } => place < depth,

@@ -43,7 +43,8 @@ pub(super) struct CompoundScaling {
 impl CompoundScaling {
     pub(super) fn new(config: &CompoundScalingConfig) -> Self {
         // Factors of one step grow exponentially, levels of a slot linearly: hence the logarithm.
-        let given = [config.depth, config.width, config.resolution].map(|factor| factor.map(|f| f.max(1.0).ln()));
+        let given =
+            [config.depth, config.width, config.resolution].map(|factor| factor.map(|f| f.max(1.0).ln()));
         let most = given.iter().flatten().copied().fold(0.0, f64::max);
         let levels = given.map(|factor| match factor {
             Some(factor) if most > 0.0 => vec![factor / most],
@@ -76,8 +77,12 @@ impl Strategy for CompoundScaling {
         for smaller in 0..STEPS {
             for ratio in &self.ratios {
                 let at = |step: u32| scaled(&order, &scales, ratio, f64::from(step) / f64::from(STEPS));
-                let fits = (0..=STEPS).rev().filter_map(|step| problem.landscape.canonical(&at(step)));
-                let point = fits.filter(|point| (problem.feasible)(point)).nth(smaller as usize);
+                let fits = (0..=STEPS)
+                    .rev()
+                    .filter_map(|step| problem.landscape.canonical(&at(step)));
+                let point = fits
+                    .filter(|point| (problem.feasible)(point))
+                    .nth(smaller as usize);
                 if let Some(point) = point.filter(|point| problem.is_new(point) && !found.contains(point)) {
                     found.push(point);
                 }
@@ -102,10 +107,20 @@ fn by_size(problem: &Problem<'_>) -> Vec<Vec<u8>> {
         let mut point = problem.start.clone();
         point.0[slot] = option;
         let canonical = problem.landscape.canonical(&point)?;
-        Some(problem.landscape.free(&canonical).scores.iter().map(|score| score.abs().max(1e-9).ln()).sum::<f64>())
+        Some(
+            problem
+                .landscape
+                .free(&canonical)
+                .scores
+                .iter()
+                .map(|score| score.abs().max(1e-9).ln())
+                .sum::<f64>(),
+        )
     };
     let sorted = |(slot, n): (usize, &usize)| {
-        let mut sizes: Vec<(f64, u8)> = (0..*n as u8).map(|option| (size(slot, option).unwrap_or(f64::INFINITY), option)).collect();
+        let mut sizes: Vec<(f64, u8)> = (0..*n as u8)
+            .map(|option| (size(slot, option).unwrap_or(f64::INFINITY), option))
+            .collect();
         sizes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         sizes.into_iter().map(|(_, option)| option).collect()
     };
@@ -114,11 +129,12 @@ fn by_size(problem: &Problem<'_>) -> Vec<Vec<u8>> {
 
 fn scaled(order: &[Vec<u8>], scales: &[Scale], ratio: &[f64; 3], growth: f64) -> Choices {
     let option = |(options, scale): (&Vec<u8>, &Scale)| {
-        let share = growth * match scale {
-            Scale::Depth => ratio[0],
-            Scale::Width => ratio[1],
-            Scale::Resolution => ratio[2],
-        };
+        let share = growth
+            * match scale {
+                Scale::Depth => ratio[0],
+                Scale::Width => ratio[1],
+                Scale::Resolution => ratio[2],
+            };
         let level = (share * (options.len().saturating_sub(1)) as f64).round() as usize;
         options.get(level).copied().unwrap_or(0)
     };

@@ -41,7 +41,7 @@ const RATE: f64 = 1.0;
 const GENERATION: u32 = 4;
 const KEEP: f64 = 0.9;
 /// Cooler than this a softmax is a maximum.
-const COLDEST: f64 = 0.1;
+const COLDEST: f64 = 0.05;
 
 #[derive(Debug)]
 pub(super) struct Fbnet {
@@ -84,22 +84,32 @@ impl Strategy for Fbnet {
         let temperature = self.temperature();
         match told.feedback {
             Feedback::Evaluated { accuracy } => {
-                self.gates.widen(told.choices);
+                self.gates.fit(told.options);
                 let advantage = self.baseline.advantage(-loss(*accuracy, told.latency), KEEP);
                 for (slot, chosen) in told.choices.0.iter().enumerate() {
                     let mask = self.gates.probabilities(slot, temperature);
-                    let score = |(option, p): (usize, &f64)| f64::from(u8::from(option == usize::from(*chosen))) - p;
-                    let step: Vec<f64> = mask.iter().enumerate().map(score).map(|score| RATE * advantage * score).collect();
+                    let score =
+                        |(option, p): (usize, &f64)| f64::from(u8::from(option == usize::from(*chosen))) - p;
+                    let step: Vec<f64> = mask
+                        .iter()
+                        .enumerate()
+                        .map(score)
+                        .map(|score| RATE * advantage * score)
+                        .collect();
                     self.gates.add(slot, step);
                 }
                 self.told += 1;
             }
             Feedback::Gradients { gates } => {
-                self.gates.widen(told.choices);
+                self.gates.fit(told.options);
                 for (slot, gradients) in gates.iter().enumerate() {
                     let mask = self.gates.probabilities(slot, temperature);
                     let mean: f64 = mask.iter().zip(gradients).map(|(p, gradient)| p * gradient).sum();
-                    let step: Vec<f64> = mask.iter().zip(gradients).map(|(p, gradient)| -p * (gradient - mean) / temperature).collect();
+                    let step: Vec<f64> = mask
+                        .iter()
+                        .zip(gradients)
+                        .map(|(p, gradient)| -p * (gradient - mean) / temperature)
+                        .collect();
                     self.gates.add(slot, step);
                 }
                 self.told += 1;

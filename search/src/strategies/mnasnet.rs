@@ -59,7 +59,11 @@ impl Mnasnet {
 
     /// accuracy · (latency / bound)^w, with w = alpha inside the bound and beta above it.
     fn reward(&self, accuracy: f64, latency: f64) -> f64 {
-        let exponent = if latency <= 1.0 { self.config.alpha } else { self.config.beta };
+        let exponent = if latency <= 1.0 {
+            self.config.alpha
+        } else {
+            self.config.beta
+        };
         accuracy * latency.max(1e-3).powf(exponent)
     }
 }
@@ -67,12 +71,17 @@ impl Mnasnet {
 impl Strategy for Mnasnet {
     fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
         self.policy.fit(problem.landscape.options());
-        (0..GENERATION).filter_map(|_| self.policy.sample(problem, 1.0, rng)).map(Proposal::full).collect()
+        (0..GENERATION)
+            .filter_map(|_| self.policy.sample(problem, 1.0, rng))
+            .map(Proposal::full)
+            .collect()
     }
 
     fn tell(&mut self, told: &Told<'_>) {
-        let Feedback::Evaluated { accuracy } = *told.feedback else { return };
-        self.policy.widen(told.choices);
+        let Feedback::Evaluated { accuracy } = *told.feedback else {
+            return;
+        };
+        self.policy.fit(told.options);
         let advantage = self.baseline.advantage(self.reward(accuracy, told.latency), KEEP);
         for (slot, chosen) in told.choices.0.iter().enumerate() {
             let probabilities = self.policy.probabilities(slot, 1.0);
@@ -94,8 +103,14 @@ mod tests {
     #[test]
     fn rewards_are_those_of_the_paper() {
         let soft = Mnasnet::new(MnasnetConfig::default());
-        assert!((soft.reward(0.7, 2.0) / soft.reward(0.7, 1.0) - 0.952_6).abs() < 1e-3, "5 % for twice the latency");
-        let hard = Mnasnet::new(MnasnetConfig { alpha: 0.0, beta: -1.0 });
+        assert!(
+            (soft.reward(0.7, 2.0) / soft.reward(0.7, 1.0) - 0.952_6).abs() < 1e-3,
+            "5 % for twice the latency"
+        );
+        let hard = Mnasnet::new(MnasnetConfig {
+            alpha: 0.0,
+            beta: -1.0,
+        });
         assert_eq!(hard.reward(0.7, 0.5), 0.7);
         assert_eq!(hard.reward(0.7, 2.0), 0.35);
     }

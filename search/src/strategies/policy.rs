@@ -26,9 +26,14 @@ impl Policy {
     }
 
     pub(super) fn probabilities(&self, slot: usize, temperature: f64) -> Vec<f64> {
-        let Some(logits) = self.logits.get(slot) else { return Vec::new() };
+        let Some(logits) = self.logits.get(slot) else {
+            return Vec::new();
+        };
         let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = logits.iter().map(|logit| ((logit - most) / temperature).exp()).collect();
+        let weights: Vec<f64> = logits
+            .iter()
+            .map(|logit| ((logit - most) / temperature).exp())
+            .collect();
         let sum: f64 = weights.iter().sum();
         weights.into_iter().map(|weight| weight / sum).collect()
     }
@@ -42,24 +47,25 @@ impl Policy {
         }
     }
 
-    /// What a strategy that was told before it asked must know: slots as wide as the points it heard of.
-    pub(super) fn widen(&mut self, choices: &Choices) {
-        if self.logits.len() < choices.0.len() {
-            self.logits.resize(choices.0.len(), Vec::new());
-        }
-        for (logits, option) in self.logits.iter_mut().zip(&choices.0) {
-            if logits.len() <= usize::from(*option) {
-                logits.resize(usize::from(*option) + 1, 0.0);
-            }
-        }
-    }
-
     /// A new point inside the bounds.
-    pub(super) fn sample(&self, problem: &Problem<'_>, temperature: f64, rng: &mut ChaCha8Rng) -> Option<Choices> {
-        let slots: Vec<Vec<f64>> = (0..self.logits.len()).map(|slot| self.probabilities(slot, temperature)).collect();
+    pub(super) fn sample(
+        &self,
+        problem: &Problem<'_>,
+        temperature: f64,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Choices> {
+        let slots: Vec<Vec<f64>> = (0..self.logits.len())
+            .map(|slot| self.probabilities(slot, temperature))
+            .collect();
         let drawn = (0..DRAWS).find_map(|_| {
-            let choices = slots.iter().map(|probabilities| option(probabilities, rng)).collect();
-            problem.landscape.canonical(&Choices(choices)).filter(|point| problem.is_new(point))
+            let choices = slots
+                .iter()
+                .map(|probabilities| option(probabilities, rng))
+                .collect();
+            problem
+                .landscape
+                .canonical(&Choices(choices))
+                .filter(|point| problem.is_new(point))
         });
         drawn.or_else(|| draw(problem, rng, &|point| problem.is_new(point)))
     }
@@ -92,7 +98,11 @@ impl Baseline {
         // The first values count evenly, else zero would count as told.
         let keep = keep.min(1.0 - 1.0 / f64::from(self.count));
         let distance = value - self.mean;
-        let advantage = if self.variance > 0.0 { (distance / self.variance.sqrt()).clamp(-3.0, 3.0) } else { 0.0 };
+        let advantage = if self.variance > 0.0 {
+            (distance / self.variance.sqrt()).clamp(-3.0, 3.0)
+        } else {
+            0.0
+        };
         self.mean += (1.0 - keep) * distance;
         self.variance = keep * (self.variance + (1.0 - keep) * distance * distance);
         advantage

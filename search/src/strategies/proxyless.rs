@@ -80,7 +80,11 @@ impl Proxyless {
         }
         let among: Vec<f64> = losses.iter().map(|(option, _)| all[*option] / together).collect();
         let mean: f64 = among.iter().zip(losses).map(|(p, (_, loss))| p * loss).sum();
-        let moved: Vec<f64> = among.iter().zip(losses).map(|(p, (_, loss))| -rate * p * (loss - mean)).collect();
+        let moved: Vec<f64> = among
+            .iter()
+            .zip(losses)
+            .map(|(p, (_, loss))| -rate * p * (loss - mean))
+            .collect();
         let after: f64 = among.iter().zip(&moved).map(|(p, step)| p * step.exp()).sum();
         let mut step = vec![0.0; all.len()];
         for ((option, _), moved) in losses.iter().zip(moved) {
@@ -93,7 +97,12 @@ impl Proxyless {
     fn spread(&self) -> f64 {
         let n = self.losses.len().max(1) as f64;
         let mean = self.losses.values().sum::<f64>() / n;
-        let variance = self.losses.values().map(|loss| (loss - mean) * (loss - mean)).sum::<f64>() / n;
+        let variance = self
+            .losses
+            .values()
+            .map(|loss| (loss - mean) * (loss - mean))
+            .sum::<f64>()
+            / n;
         variance.sqrt().max(1e-6)
     }
 
@@ -115,9 +124,13 @@ impl Strategy for Proxyless {
         let mut proposals = Vec::new();
         let varied: Vec<usize> = (0..options.len()).filter(|slot| options[*slot] > 1).collect();
         while proposals.len() < GENERATION {
-            let Some(base) = self.gates.sample(problem, 1.0, rng) else { break };
+            let Some(base) = self.gates.sample(problem, 1.0, rng) else {
+                break;
+            };
             proposals.push(Proposal::full(base.clone()));
-            let Some(slot) = varied.get(rng.random_range(0..varied.len().max(1))).copied() else { break };
+            let Some(slot) = varied.get(rng.random_range(0..varied.len().max(1))).copied() else {
+                break;
+            };
             let others: Vec<u8> = match self.config.gradient {
                 GateGradient::TwoPath => vec![option(&self.gates.probabilities(slot, 1.0), rng)],
                 GateGradient::Full => (0..options[slot] as u8).collect(),
@@ -126,7 +139,11 @@ impl Strategy for Proxyless {
                 let mut sibling = base.clone();
                 sibling.0[slot] = other;
                 let sibling = problem.landscape.canonical(&sibling);
-                proposals.extend(sibling.filter(|point| *point != base && problem.is_new(point)).map(Proposal::full));
+                proposals.extend(
+                    sibling
+                        .filter(|point| *point != base && problem.is_new(point))
+                        .map(Proposal::full),
+                );
             }
         }
         proposals
@@ -135,8 +152,11 @@ impl Strategy for Proxyless {
     fn tell(&mut self, told: &Told<'_>) {
         match told.feedback {
             Feedback::Evaluated { accuracy } => {
-                self.gates.widen(told.choices);
-                self.losses.insert(told.choices.clone(), -accuracy + self.config.lambda * (told.latency - 1.0));
+                self.gates.fit(told.options);
+                self.losses.insert(
+                    told.choices.clone(),
+                    -accuracy + self.config.lambda * (told.latency - 1.0),
+                );
                 let spread = self.spread();
                 for slot in 0..told.choices.0.len() {
                     let options = self.gates.probabilities(slot, 1.0).len();
@@ -150,10 +170,11 @@ impl Strategy for Proxyless {
                 }
             }
             Feedback::Gradients { gates } => {
-                self.gates.widen(told.choices);
+                self.gates.fit(told.options);
                 for (slot, gradients) in gates.iter().enumerate() {
                     let known = self.gates.probabilities(slot, 1.0).len();
-                    let losses: Vec<(usize, f64)> = gradients.iter().copied().enumerate().take(known).collect();
+                    let losses: Vec<(usize, f64)> =
+                        gradients.iter().copied().enumerate().take(known).collect();
                     self.step(slot, &losses, GRADIENT_RATE);
                 }
             }
@@ -198,7 +219,10 @@ mod tests {
             let mut first = [0.0; 3];
             first[0] = small;
             let reference = (expected(&first) - expected(&[0.0; 3])) / small;
-            assert!((shift + (gradient - reference)).abs() < 1e-3, "{slot}: {shift} {gradient}");
+            assert!(
+                (shift + (gradient - reference)).abs() < 1e-3,
+                "{slot}: {shift} {gradient}"
+            );
         }
     }
 }

@@ -42,7 +42,11 @@ impl Strategy for Random {
 }
 
 /// A point drawn evenly among the wanted ones inside the bounds.
-pub(super) fn draw(problem: &Problem<'_>, rng: &mut ChaCha8Rng, wanted: &dyn Fn(&Choices) -> bool) -> Option<Choices> {
+pub(super) fn draw(
+    problem: &Problem<'_>,
+    rng: &mut ChaCha8Rng,
+    wanted: &dyn Fn(&Choices) -> bool,
+) -> Option<Choices> {
     let drawn = (0..DRAWS).map(|_| problem.landscape.sample(rng)).find(wanted);
     drawn.or_else(|| (0..WALKS).find_map(|_| walk(problem, rng, wanted)))
 }

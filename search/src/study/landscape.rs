@@ -61,7 +61,10 @@ impl Landscape for Blocks<'_> {
 
     fn free(&self, choices: &Choices) -> Free {
         let all = estimates(self.space, self.targets, choices).unwrap_or_default();
-        let ratios = all.iter().zip(self.targets).map(|(estimate, target)| target.constraints.ratio(estimate));
+        let ratios = all
+            .iter()
+            .zip(self.targets)
+            .map(|(estimate, target)| target.constraints.ratio(estimate));
         let (macs, parameters) = all.first().map_or((0, 0), |e| (e.macs, e.parameters));
         Free {
             latency: ratios.fold(f64::INFINITY, f64::min),

@@ -32,10 +32,16 @@ struct Place {
 
 pub(crate) fn latency(path: &Path, texts: &[&str]) -> Result<Vec<f64>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("open {}", path.display()))?;
-    let measured: Measured = serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+    let measured: Measured =
+        serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
     let mut blocks: BTreeMap<Place, BTreeMap<String, f64>> = BTreeMap::new();
     for (key, ms) in &measured.block_ms {
-        let (place, op) = place(key).with_context(|| format!("{}: block {key:?} is not named like cin32_cout64_s2_hw32_op0", path.display()))?;
+        let (place, op) = place(key).with_context(|| {
+            format!(
+                "{}: block {key:?} is not named like cin32_cout64_s2_hw32_op0",
+                path.display()
+            )
+        })?;
         blocks.entry(place).or_default().insert(op.to_owned(), *ms);
     }
     let slots = texts.first().map_or(0, |text| text.chars().count());
@@ -45,21 +51,37 @@ pub(crate) fn latency(path: &Path, texts: &[&str]) -> Result<Vec<f64>> {
     for layers in layouts(&blocks.keys().copied().collect::<Vec<_>>(), slots) {
         let sum = |text: &str| -> Option<f64> {
             let ops = text.chars().zip(&layers);
-            let blocks: Option<Vec<f64>> = ops.map(|(op, place)| blocks.get(place)?.get(&op.to_string()).copied()).collect();
+            let blocks: Option<Vec<f64>> = ops
+                .map(|(op, place)| blocks.get(place)?.get(&op.to_string()).copied())
+                .collect();
             Some(blocks?.iter().sum::<f64>() + measured.stem_plus_head_ms + measured.session_overhead_ms)
         };
         let sums: Option<Vec<f64>> = texts.iter().map(|text| sum(text)).collect();
         let Some(sums) = sums else { continue };
-        let pairs: Vec<(f64, f64)> = measured.end_to_end_ms.iter().filter_map(|(text, ms)| Some((sum(text)?, *ms))).collect();
-        let line = if pairs.len() < 2 { Line::IDENTITY } else { fit(&pairs) };
-        let error = pairs.iter().map(|(sum, ms)| (line.at(*sum) / ms - 1.0).abs()).sum::<f64>();
+        let pairs: Vec<(f64, f64)> = measured
+            .end_to_end_ms
+            .iter()
+            .filter_map(|(text, ms)| Some((sum(text)?, *ms)))
+            .collect();
+        let line = if pairs.len() < 2 {
+            Line::IDENTITY
+        } else {
+            fit(&pairs)
+        };
+        let error = pairs
+            .iter()
+            .map(|(sum, ms)| (line.at(*sum) / ms - 1.0).abs())
+            .sum::<f64>();
         if best.as_ref().is_none_or(|(least, _)| error < *least) {
             best = Some((error, sums.into_iter().map(|sum| line.at(sum)).collect()));
         }
     }
     match best {
         Some((_, latency)) => Ok(latency),
-        None => bail!("{}: its blocks do not make up networks of {slots} slots with the table's operations", path.display()),
+        None => bail!(
+            "{}: its blocks do not make up networks of {slots} slots with the table's operations",
+            path.display()
+        ),
     }
 }
 

@@ -30,7 +30,14 @@ impl<'a> Instance<'a> {
         device: &'a Device,
         bound_ms: f64,
     ) -> Option<Self> {
-        let mut instance = Self { networks, rows, accuracies, device, bound_ms, start: Choices(Vec::new()) };
+        let mut instance = Self {
+            networks,
+            rows,
+            accuracies,
+            device,
+            bound_ms,
+            start: Choices(Vec::new()),
+        };
         let inside = (0..networks.points.len()).filter(|row| instance.is_inside(*row));
         let fastest = inside.min_by(|a, b| device.latency_ms[*a].total_cmp(&device.latency_ms[*b]))?;
         instance.start = networks.points[fastest].clone();
@@ -48,7 +55,9 @@ impl<'a> Instance<'a> {
     /// Accuracy of the best network inside, in percent.
     pub(crate) fn best(&self) -> f64 {
         let inside = (0..self.networks.points.len()).filter(|row| self.is_inside(*row));
-        inside.map(|row| self.accuracies.full[row]).fold(f64::NEG_INFINITY, f64::max)
+        inside
+            .map(|row| self.accuracies.full[row])
+            .fold(f64::NEG_INFINITY, f64::max)
     }
 
     fn row(&self, choices: &Choices) -> usize {
@@ -75,7 +84,11 @@ impl Landscape for Instance<'_> {
 
     fn free(&self, choices: &Choices) -> Free {
         let row = self.row(choices);
-        let unit = if self.bound_ms.is_finite() { self.bound_ms } else { 1.0 };
+        let unit = if self.bound_ms.is_finite() {
+            self.bound_ms
+        } else {
+            1.0
+        };
         Free {
             latency: self.device.latency_ms[row] / unit,
             scores: self.accuracies.scores.iter().map(|score| score[row]).collect(),
@@ -100,6 +113,9 @@ impl Landscape for Instance<'_> {
 
 impl std::fmt::Debug for Instance<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Instance").field("device", &self.device.name).field("bound_ms", &self.bound_ms).finish_non_exhaustive()
+        f.debug_struct("Instance")
+            .field("device", &self.device.name)
+            .field("bound_ms", &self.bound_ms)
+            .finish_non_exhaustive()
     }
 }

@@ -30,21 +30,47 @@ pub(crate) fn write(args: &Args, table: &Table, print: &mut dyn FnMut(&str) -> R
         bail!("--latency-model needs --samples of at least 2 and --seeds of at least 1");
     }
     for device in devices(table, args)? {
-        let others: Vec<&Device> = table.devices.iter().filter(|other| other.name != device.name).collect();
+        let others: Vec<&Device> = table
+            .devices
+            .iter()
+            .filter(|other| other.name != device.name)
+            .collect();
         if others.is_empty() {
-            bail!("{} has only the device {}: --latency-model needs others to learn from", table.csv.path.display(), device.name);
+            bail!(
+                "{} has only the device {}: --latency-model needs others to learn from",
+                table.csv.path.display(),
+                device.name
+            );
         }
         // A network without a time somewhere can neither teach nor be checked.
-        let is_whole = |row: &usize| table.devices.iter().all(|device| device.latency_ms[*row].is_finite());
+        let is_whole = |row: &usize| {
+            table
+                .devices
+                .iter()
+                .all(|device| device.latency_ms[*row].is_finite())
+        };
         let rows: Vec<usize> = (0..table.networks.points.len()).filter(is_whole).collect();
-        let times = |device: &Device| rows.iter().map(|row| device.latency_ms[*row]).collect::<Vec<f64>>();
-        let parts = rows.iter().map(|row| table.networks.parts[*row].clone()).collect();
-        let counts: Vec<Vec<f64>> = table.networks.counts.iter().map(|column| rows.iter().map(|row| column[*row]).collect()).collect();
+        let times = |device: &Device| {
+            rows.iter()
+                .map(|row| device.latency_ms[*row])
+                .collect::<Vec<f64>>()
+        };
+        let parts = rows
+            .iter()
+            .map(|row| table.networks.parts[*row].clone())
+            .collect();
+        let counts: Vec<Vec<f64>> = table
+            .networks
+            .counts
+            .iter()
+            .map(|column| rows.iter().map(|row| column[*row]).collect())
+            .collect();
         let tables: Vec<Vec<f64>> = others.iter().map(|other| times(other)).collect();
         let (sources, truth) = (Sources::new(parts, &counts, &tables), times(device));
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).collect();
         let scores = workers::all(&seeds, |seed| Ok(score(&sources, &truth, args.samples, *seed)))?;
-        let (spearman_mean, spearman_sd) = mean_and_sd(&scores.iter().map(|(spearman, _)| *spearman).collect::<Vec<_>>());
+        let (spearman_mean, spearman_sd) =
+            mean_and_sd(&scores.iter().map(|(spearman, _)| *spearman).collect::<Vec<_>>());
         let (within_ten_percent, _) = mean_and_sd(&scores.iter().map(|(_, hits)| *hits).collect::<Vec<_>>());
         let line = Line {
             device: &device.name,
@@ -62,9 +88,18 @@ fn score(sources: &Sources, truth: &[f64], samples: usize, seed: u64) -> (f64, f
     let samples = sources.samples(samples, seed);
     let measured: Vec<(usize, f64)> = samples.iter().map(|index| (*index, truth[*index])).collect();
     let predicted = sources.predict(&measured);
-    let rest: Vec<usize> = (0..truth.len()).filter(|index| !samples.contains(index)).collect();
+    let rest: Vec<usize> = (0..truth.len())
+        .filter(|index| !samples.contains(index))
+        .collect();
     let pick = |values: &[f64]| rest.iter().map(|index| values[*index]).collect::<Vec<f64>>();
     let (predicted, truth) = (pick(&predicted), pick(truth));
-    let hits = predicted.iter().zip(&truth).filter(|(p, t)| (*p - *t).abs() <= HIT * **t).count();
-    (rank_correlation(&predicted, &truth), hits as f64 / truth.len().max(1) as f64)
+    let hits = predicted
+        .iter()
+        .zip(&truth)
+        .filter(|(p, t)| (*p - *t).abs() <= HIT * **t)
+        .count();
+    (
+        rank_correlation(&predicted, &truth),
+        hits as f64 / truth.len().max(1) as f64,
+    )
 }

@@ -40,9 +40,15 @@ fn one(text: &str) -> Result<Named> {
     let settings = known.map_or(text, |(_, settings)| settings);
     let config = serde_json::from_str(settings).with_context(|| {
         let names: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
-        format!("no strategy {text:?}; there are {}, or one's settings as JSON", names.join(", "))
+        format!(
+            "no strategy {text:?}; there are {}, or one's settings as JSON",
+            names.join(", ")
+        )
     })?;
-    Ok(Named { name: text.to_owned(), config })
+    Ok(Named {
+        name: text.to_owned(),
+        config,
+    })
 }
 
 #[cfg(test)]
@@ -52,8 +58,16 @@ mod tests {
     #[test]
     fn every_name_stands_for_settings() {
         assert_eq!(strategies("all").unwrap().len(), NAMED.len());
-        assert_eq!(strategies(r#"{"fbnet":{"temperature":4,"cooling":0.9}}"#).unwrap().len(), 1);
+        assert_eq!(
+            strategies(r#"{"fbnet":{"temperature":4,"cooling":0.9}}"#)
+                .unwrap()
+                .len(),
+            1
+        );
         let error = strategies("random,magic").unwrap_err().to_string();
-        assert!(error.starts_with("no strategy \"magic\"; there are random, evolution"), "{error}");
+        assert!(
+            error.starts_with("no strategy \"magic\"; there are random, evolution"),
+            "{error}"
+        );
     }
 }

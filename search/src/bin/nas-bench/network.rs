@@ -61,8 +61,14 @@ impl Networks {
         for slots in &slots {
             let option = |(list, word): (&Vec<&str>, &String)| list.binary_search(&word.as_str()).ok();
             let choices = lists.iter().zip(slots).filter_map(option);
-            networks.points.push(Choices(choices.map(|option| option as u8).collect()));
-            let parts = if is_cell { cell_parts(slots) } else { chain_parts(slots) };
+            networks
+                .points
+                .push(Choices(choices.map(|option| option as u8).collect()));
+            let parts = if is_cell {
+                cell_parts(slots)
+            } else {
+                chain_parts(slots)
+            };
             let mut numbered: Vec<u32> = parts.into_iter().map(|part| networks.number(part)).collect();
             numbered.sort_unstable();
             networks.parts.push(numbered);
@@ -80,10 +86,17 @@ impl Networks {
 fn counts(slots: &[Vec<String>]) -> Vec<Vec<f64>> {
     // The operation of an edge comes after its ends.
     let operation = |word: &str| word.rsplit(':').next().map(str::to_owned);
-    let operations: BTreeSet<String> = slots.iter().flatten().filter_map(|word| operation(word)).collect();
+    let operations: BTreeSet<String> = slots
+        .iter()
+        .flatten()
+        .filter_map(|word| operation(word))
+        .collect();
     let count = |name: &String| {
         let is_it = |word: &&String| operation(word).as_ref() == Some(name);
-        slots.iter().map(|words| words.iter().filter(is_it).count() as f64).collect()
+        slots
+            .iter()
+            .map(|words| words.iter().filter(is_it).count() as f64)
+            .collect()
     };
     operations.iter().map(count).collect()
 }
@@ -96,9 +109,14 @@ fn cell(text: &str) -> Result<Vec<String>> {
             let (op, from) = edge
                 .split_once('~')
                 .with_context(|| format!("network {text:?}: edge {edge:?} names no source"))?;
-            let from: usize = from.parse().with_context(|| format!("network {text:?}: source {from:?}"))?;
+            let from: usize = from
+                .parse()
+                .with_context(|| format!("network {text:?}: source {from:?}"))?;
             if from > node {
-                bail!("network {text:?}: edge {edge:?} of node {} comes from a later node", node + 1);
+                bail!(
+                    "network {text:?}: edge {edge:?} of node {} comes from a later node",
+                    node + 1
+                );
             }
             edges.push(format!("{from}>{}:{op}", node + 1));
         }
@@ -126,7 +144,11 @@ fn cell_parts(edges: &[String]) -> Vec<String> {
             if op.starts_with(NOTHING) {
                 continue;
             }
-            let step = if op.starts_with(PASS) { String::new() } else { format!("/{op}") };
+            let step = if op.starts_with(PASS) {
+                String::new()
+            } else {
+                format!("/{op}")
+            };
             reached.extend(ways[*from].iter().map(|way| format!("{way}{step}")));
         }
         ways[node] = reached;
@@ -156,12 +178,19 @@ fn chain_parts(slots: &[String]) -> Vec<String> {
 fn chains(texts: &[&str]) -> Vec<Vec<String>> {
     let words: Vec<Vec<&str>> = texts
         .iter()
-        .map(|text| text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect())
+        .map(|text| {
+            text.split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .collect()
+        })
         .collect();
     let count = words.first().map_or(0, Vec::len);
     let is_split: Vec<bool> = (0..count)
         .map(|slot| {
-            let column: BTreeSet<&str> = words.iter().filter_map(|words| words.get(slot).copied()).collect();
+            let column: BTreeSet<&str> = words
+                .iter()
+                .filter_map(|words| words.get(slot).copied())
+                .collect();
             let length = column.first().map_or(0, |word| word.len());
             let digits = |word: &&str| word.len() == length && word.bytes().all(|b| b.is_ascii_digit());
             length > 1 && column.len() > MOST_WORDS && column.iter().all(digits)
@@ -206,7 +235,9 @@ mod tests {
         ] {
             assert_eq!(Networks::of(texts).unwrap().options.len(), slots);
         }
-        let all: Vec<String> = (0..27).map(|n| format!("{}{}{}", n / 9, n / 3 % 3, n % 3)).collect();
+        let all: Vec<String> = (0..27)
+            .map(|n| format!("{}{}{}", n / 9, n / 3 % 3, n % 3))
+            .collect();
         let texts: Vec<&str> = all.iter().map(String::as_str).collect();
         assert_eq!(Networks::of(&texts).unwrap().options, [3, 3, 3]);
     }

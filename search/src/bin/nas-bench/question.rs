@@ -26,7 +26,9 @@ pub(crate) fn devices<'a>(table: &'a Table, args: &Args) -> Result<Vec<&'a Devic
 
 pub(crate) fn quantiles(args: &Args) -> Result<&[f64]> {
     if let Some(bad) = args.quantile.iter().find(|q| !(**q > 0.0 && **q <= 1.0)) {
-        bail!("--quantile {bad}: a share of the networks above 0 and at most 1, for instance 0.1, 0.3 or 0.5");
+        bail!(
+            "--quantile {bad}: a share of the networks above 0 and at most 1, for instance 0.1, 0.3 or 0.5"
+        );
     }
     Ok(&args.quantile)
 }
@@ -34,9 +36,14 @@ pub(crate) fn quantiles(args: &Args) -> Result<&[f64]> {
 /// The latency that this share of the networks keeps, between neighbours by a straight line.
 pub(crate) fn bound(device: &Device, accuracies: &Accuracies, quantile: f64) -> f64 {
     let known = device.latency_ms.iter().zip(&accuracies.full);
-    let mut sorted: Vec<f64> = known.filter(|(ms, full)| ms.is_finite() && full.is_finite()).map(|(ms, _)| *ms).collect();
+    let mut sorted: Vec<f64> = known
+        .filter(|(ms, full)| ms.is_finite() && full.is_finite())
+        .map(|(ms, _)| *ms)
+        .collect();
     sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
     let place = quantile * last as f64;
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
     sorted[below] + (sorted[above] - sorted[below]) * place.fract()

@@ -62,9 +62,18 @@ pub(crate) fn write(args: &Args, print: Print<'_>) -> Result<()> {
     for dataset in &datasets {
         let accuracies = table.accuracies(dataset)?;
         for strategy in &strategies {
-            let lines = if args.pareto { shares(args, &table, &accuracies, strategy)? } else { regrets(args, &table, &accuracies, strategy)? };
+            let lines = if args.pareto {
+                shares(args, &table, &accuracies, strategy)?
+            } else {
+                regrets(args, &table, &accuracies, strategy)?
+            };
             let n = lines.len().max(1) as f64;
-            summary.push(format!("| {dataset} | {} | {:.3} | {:.3} |", strategy.name, lines.iter().map(|l| l.mean).sum::<f64>() / n, lines.iter().map(|l| l.mean).fold(f64::NEG_INFINITY, f64::max)));
+            summary.push(format!(
+                "| {dataset} | {} | {:.3} | {:.3} |",
+                strategy.name,
+                lines.iter().map(|l| l.mean).sum::<f64>() / n,
+                lines.iter().map(|l| l.mean).fold(f64::NEG_INFINITY, f64::max)
+            ));
             if args.summary {
                 continue;
             }
@@ -74,8 +83,15 @@ pub(crate) fn write(args: &Args, print: Print<'_>) -> Result<()> {
         }
     }
     if args.summary {
-        let what = if args.pareto { "hypervolume share" } else { "regret" };
-        print(&format!("| {}, {} evaluations, {} seeds | strategy | mean {what} | largest |\n| --- | --- | --- | --- |", args.table, args.evaluations, args.seeds))?;
+        let what = if args.pareto {
+            "hypervolume share"
+        } else {
+            "regret"
+        };
+        print(&format!(
+            "| {}, {} evaluations, {} seeds | strategy | mean {what} | largest |\n| --- | --- | --- | --- |",
+            args.table, args.evaluations, args.seeds
+        ))?;
         for line in summary {
             print(&line)?;
         }
@@ -96,8 +112,18 @@ fn regrets(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named
             let instance = instance(table, accuracies, device, bound_ms)?;
             let runs = runs(args, &instance, strategy, Goal::Accuracy)?;
             let best = instance.best();
-            let found = |run: &Run| run.read.iter().filter(|row| instance.is_inside(**row)).map(|row| accuracies.full[*row]).reduce(f64::max);
-            let regrets: Vec<f64> = runs.iter().filter_map(found).map(|accuracy| best - accuracy).collect();
+            let found = |run: &Run| {
+                run.read
+                    .iter()
+                    .filter(|row| instance.is_inside(**row))
+                    .map(|row| accuracies.full[*row])
+                    .reduce(f64::max)
+            };
+            let regrets: Vec<f64> = runs
+                .iter()
+                .filter_map(found)
+                .map(|accuracy| best - accuracy)
+                .collect();
             let (regret_mean, regret_sd) = mean_and_sd(&regrets);
             let line = Regret {
                 strategy: &strategy.name,
@@ -109,7 +135,10 @@ fn regrets(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named
                 violations: runs.iter().map(|run| run.violations).sum(),
                 feasible_missing: runs.len() - regrets.len(),
             };
-            lines.push(Line { mean: regret_mean, json: serde_json::to_string(&line)? });
+            lines.push(Line {
+                mean: regret_mean,
+                json: serde_json::to_string(&line)?,
+            });
         }
     }
     Ok(lines)
@@ -120,7 +149,10 @@ fn shares(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named)
     for device in devices(table, args)? {
         let instance = instance(table, accuracies, device, f64::INFINITY)?;
         let point = |row: usize| (accuracies.full[row], device.latency_ms[row]);
-        let all: Vec<(f64, f64)> = (0..accuracies.full.len()).filter(|row| instance.is_inside(*row)).map(point).collect();
+        let all: Vec<(f64, f64)> = (0..accuracies.full.len())
+            .filter(|row| instance.is_inside(*row))
+            .map(point)
+            .collect();
         let corner = corner(&all);
         let whole = hypervolume(all.iter().copied(), corner);
         let runs = runs(args, &instance, strategy, Goal::Front)?;
@@ -133,40 +165,66 @@ fn shares(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named)
             hypervolume_mean,
             hypervolume_sd,
         };
-        lines.push(Line { mean: hypervolume_mean, json: serde_json::to_string(&line)? });
+        lines.push(Line {
+            mean: hypervolume_mean,
+            json: serde_json::to_string(&line)?,
+        });
     }
     Ok(lines)
 }
 
-fn instance<'a>(table: &'a Table, accuracies: &'a Accuracies, device: &'a Device, bound_ms: f64) -> Result<Instance<'a>> {
-    Instance::new(&table.networks, &table.rows, accuracies, device, bound_ms)
-        .with_context(|| format!("no network of {} has both an accuracy and a latency on {}", table.csv.path.display(), device.name))
+fn instance<'a>(
+    table: &'a Table,
+    accuracies: &'a Accuracies,
+    device: &'a Device,
+    bound_ms: f64,
+) -> Result<Instance<'a>> {
+    Instance::new(&table.networks, &table.rows, accuracies, device, bound_ms).with_context(|| {
+        format!(
+            "no network of {} has both an accuracy and a latency on {}",
+            table.csv.path.display(),
+            device.name
+        )
+    })
 }
 
 fn runs(args: &Args, instance: &Instance<'_>, strategy: &Named, goal: Goal) -> Result<Vec<Run>> {
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).collect();
-    workers::all(&seeds, |seed| run(instance, &strategy.config, goal, args.evaluations, *seed))
+    workers::all(&seeds, |seed| {
+        run(instance, &strategy.config, goal, args.evaluations, *seed)
+    })
 }
 
 /// The accuracy of the fastest point of the true front, and the latency of its most accurate one: what lies
 /// beyond is no trade any more.
 fn corner(points: &[(f64, f64)]) -> (f64, f64) {
-    let fastest = points.iter().copied().reduce(|best, next| match next.1.total_cmp(&best.1).then(best.0.total_cmp(&next.0)) {
-        std::cmp::Ordering::Less => next,
-        std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => best,
+    let fastest = points.iter().copied().reduce(|best, next| {
+        match next.1.total_cmp(&best.1).then(best.0.total_cmp(&next.0)) {
+            std::cmp::Ordering::Less => next,
+            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => best,
+        }
     });
-    let best = points.iter().copied().reduce(|best, next| match best.0.total_cmp(&next.0).then(next.1.total_cmp(&best.1)) {
-        std::cmp::Ordering::Less => next,
-        std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => best,
+    let best = points.iter().copied().reduce(|best, next| {
+        match best.0.total_cmp(&next.0).then(next.1.total_cmp(&best.1)) {
+            std::cmp::Ordering::Less => next,
+            std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => best,
+        }
     });
-    (fastest.map_or(0.0, |point| point.0), best.map_or(0.0, |point| point.1))
+    (
+        fastest.map_or(0.0, |point| point.0),
+        best.map_or(0.0, |point| point.1),
+    )
 }
 
 /// To four digits: more are noise.
 pub(crate) fn mean_and_sd(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0).max(1.0);
+    let variance = values
+        .iter()
+        .map(|value| (value - mean) * (value - mean))
+        .sum::<f64>()
+        / (n - 1.0).max(1.0);
     let digits = |value: f64| (value * 1e4).round() / 1e4;
     (digits(mean), digits(variance.sqrt()))
 }

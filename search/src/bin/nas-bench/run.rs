@@ -18,14 +18,31 @@ pub(crate) struct Run {
     pub(crate) violations: usize,
 }
 
-pub(crate) fn run(instance: &Instance<'_>, strategy: &StrategyConfig, goal: Goal, evaluations: u32, seed: u64) -> anyhow::Result<Run> {
+pub(crate) fn run(
+    instance: &Instance<'_>,
+    strategy: &StrategyConfig,
+    goal: Goal,
+    evaluations: u32,
+    seed: u64,
+) -> anyhow::Result<Run> {
     let mut prices = vec![1.0];
     prices.extend(instance.accuracies.short.as_ref().map(|_| SHORT));
-    let budget = Budget { evaluations: f64::from(evaluations), prices };
+    let budget = Budget {
+        evaluations: f64::from(evaluations),
+        prices,
+    };
     let feasible = |choices: &_| instance.feasible(choices);
-    let setting = Setting { landscape: instance, goal, start: &instance.start, feasible: &feasible };
+    let setting = Setting {
+        landscape: instance,
+        goal,
+        start: &instance.start,
+        feasible: &feasible,
+    };
     let mut session = Session::new(strategy.build()?, budget, seed);
-    let mut run = Run { read: Vec::new(), violations: 0 };
+    let mut run = Run {
+        read: Vec::new(),
+        violations: 0,
+    };
     while let Next::Trial(id) = session.next(&setting) {
         let record = &session.records()[id.0 as usize];
         let row = instance.rows.get(&record.choices).copied().unwrap_or(0);
@@ -34,12 +51,20 @@ pub(crate) fn run(instance: &Instance<'_>, strategy: &StrategyConfig, goal: Goal
             run.read.push(row);
             instance.accuracies.full[row]
         } else {
-            instance.accuracies.short.as_ref().map_or(f64::NAN, |short| short[row])
+            instance
+                .accuracies
+                .short
+                .as_ref()
+                .map_or(f64::NAN, |short| short[row])
         };
         let feedback = if percent.is_finite() {
-            Feedback::Evaluated { accuracy: percent / 100.0 }
+            Feedback::Evaluated {
+                accuracy: percent / 100.0,
+            }
         } else {
-            Feedback::Failed { reason: "the table has no reading".to_owned() }
+            Feedback::Failed {
+                reason: "the table has no reading".to_owned(),
+            }
         };
         session.tell(id, feedback);
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use search::space::Choices;
 
+use super::blocks;
 use super::columns::{self, Readings};
 use super::csv::Csv;
 use super::network::Networks;
-use super::blocks;
 
 /// Short names of tables whose files are called otherwise.
 const ALIASES: [(&str, &str); 2] = [("macro", "nasbench_macro"), ("fbnet", "fbnet_latency")];
@@ -41,10 +41,21 @@ pub(crate) struct Accuracies {
 
 impl Table {
     pub(crate) fn open(folder: &Path, table: &str) -> Result<Self> {
-        let stem = ALIASES.iter().find(|(alias, _)| *alias == table).map_or(table, |(_, stem)| stem);
-        let path = ENDINGS.iter().map(|ending| folder.join(format!("{stem}{ending}"))).find(|path| path.is_file());
+        let stem = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == table)
+            .map_or(table, |(_, stem)| stem);
+        let path = ENDINGS
+            .iter()
+            .map(|ending| folder.join(format!("{stem}{ending}")))
+            .find(|path| path.is_file());
         let Some(path) = path else {
-            bail!("no table {table:?}: {} is not in {}; there are {}", format_args!("{stem}.csv.gz"), folder.display(), tables(folder)?);
+            bail!(
+                "no table {table:?}: {} is not in {}; there are {}",
+                format_args!("{stem}.csv.gz"),
+                folder.display(),
+                tables(folder)?
+            );
         };
         let csv = Csv::read(&path)?;
         let network = columns::network(&csv)?;
@@ -52,16 +63,31 @@ impl Table {
         let networks = Networks::of(&texts).with_context(|| format!("networks of {}", path.display()))?;
         let mut devices = Vec::new();
         for (name, column) in columns::devices(&csv) {
-            devices.push(Device { name, latency_ms: csv.numbers(column)? });
+            devices.push(Device {
+                name,
+                latency_ms: csv.numbers(column)?,
+            });
         }
         for (name, path) in block_tables(folder, stem)? {
-            devices.push(Device { latency_ms: blocks::latency(&path, &texts)?, name });
+            devices.push(Device {
+                latency_ms: blocks::latency(&path, &texts)?,
+                name,
+            });
         }
         let rows: HashMap<Choices, usize> = networks.points.iter().cloned().zip(0..).collect();
         if rows.len() < networks.points.len() {
-            bail!("{}: {} networks stand there more than once", path.display(), networks.points.len() - rows.len());
+            bail!(
+                "{}: {} networks stand there more than once",
+                path.display(),
+                networks.points.len() - rows.len()
+            );
         }
-        Ok(Self { csv, networks, rows, devices })
+        Ok(Self {
+            csv,
+            networks,
+            rows,
+            devices,
+        })
     }
 
     pub(crate) fn device(&self, name: &str) -> Result<&Device> {
@@ -81,7 +107,10 @@ impl Table {
         Ok(Accuracies {
             full: self.csv.numbers(full)?,
             short: short.map(|column| self.csv.numbers(column)).transpose()?,
-            scores: scores.into_iter().map(|column| self.csv.numbers(column)).collect::<Result<_>>()?,
+            scores: scores
+                .into_iter()
+                .map(|column| self.csv.numbers(column))
+                .collect::<Result<_>>()?,
         })
     }
 }
@@ -99,7 +128,11 @@ fn block_tables(folder: &Path, stem: &str) -> Result<Vec<(String, PathBuf)>> {
 fn tables(folder: &Path) -> Result<String> {
     let is_table = |name: &String| ENDINGS.iter().any(|ending| name.ends_with(ending));
     let names: Vec<_> = files(folder)?.into_iter().filter(is_table).collect();
-    Ok(if names.is_empty() { "no .csv.gz files".to_owned() } else { names.join(", ") })
+    Ok(if names.is_empty() {
+        "no .csv.gz files".to_owned()
+    } else {
+        names.join(", ")
+    })
 }
 
 fn files(folder: &Path) -> Result<Vec<String>> {

@@ -18,10 +18,21 @@ pub(super) fn best(
     ranked: &[usize],
     improvement: &dyn Fn(usize, f64, f64) -> f64,
 ) -> Vec<usize> {
-    let mut shortlist: Vec<usize> = ranked.iter().copied().filter(|index| allowed(*index)).take(SHORTLIST.max(2 * n)).collect();
+    let mut shortlist: Vec<usize> = ranked
+        .iter()
+        .copied()
+        .filter(|index| allowed(*index))
+        .take(SHORTLIST.max(2 * n))
+        .collect();
     let mut taken = Vec::with_capacity(n);
     while taken.len() < n {
-        let worth = |index: usize| improvement(index, forecast.means[index], forecast.gaussian.deviation(pool, index));
+        let worth = |index: usize| {
+            improvement(
+                index,
+                forecast.means[index],
+                forecast.gaussian.deviation(pool, index),
+            )
+        };
         let scored = shortlist.iter().map(|index| (worth(*index), *index));
         // The first of equals wins: the order of the pool decides.
         let Some((_, index)) = scored.reduce(|best, next| if next.0 > best.0 { next } else { best }) else {
@@ -68,10 +79,15 @@ impl Front {
     /// The area a candidate is expected to add: its expected improvement over each step it would lift.
     pub(super) fn improvement(&self, latency: f64, mean: f64, deviation: f64) -> f64 {
         let before = self.steps.partition_point(|step| step.0 <= latency);
-        let mut level = before.checked_sub(1).map_or(self.corner.1, |index| self.steps[index].1);
+        let mut level = before
+            .checked_sub(1)
+            .map_or(self.corner.1, |index| self.steps[index].1);
         let mut from = latency;
         let mut area = 0.0;
-        let ends = self.steps[before..].iter().copied().chain(std::iter::once(self.corner));
+        let ends = self.steps[before..]
+            .iter()
+            .copied()
+            .chain(std::iter::once(self.corner));
         for (end, next) in ends {
             area += (end - from).max(0.0) * expected_improvement(mean, deviation, level);
             (from, level) = (end, level.max(next));

@@ -29,8 +29,16 @@ pub(super) fn breed(problem: &Problem<'_>, told: &[Reading], rng: &mut ChaCha8Rn
         points.extend(draw(problem, rng, &|choices| (problem.feasible)(choices)));
     }
     let mut best: Vec<&Reading> = told.iter().collect();
-    best.sort_by(|a, b| a.fidelity.cmp(&b.fidelity).then(b.accuracy.total_cmp(&a.accuracy)));
-    let mut parents: Vec<Choices> = best.iter().take(PARENTS).map(|reading| reading.choices.clone()).collect();
+    best.sort_by(|a, b| {
+        a.fidelity
+            .cmp(&b.fidelity)
+            .then(b.accuracy.total_cmp(&a.accuracy))
+    });
+    let mut parents: Vec<Choices> = best
+        .iter()
+        .take(PARENTS)
+        .map(|reading| reading.choices.clone())
+        .collect();
     if parents.is_empty() {
         parents = points.iter().take(PARENTS).cloned().collect();
     }

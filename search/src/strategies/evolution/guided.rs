@@ -46,7 +46,9 @@ pub(super) struct Guided {
     told: Vec<Reading>,
     /// All points inside the bounds, where they can be listed.
     listed: Option<Pool>,
-    /// The best of them, until they are looked at anew.
+    /// Generations told.
+    generations: u32,
+    /// The best of them, with how many generations were told when they were chosen.
     close: Option<(u32, Pool)>,
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Reading {
     pub choices: Choices,
     pub fidelity: Fidelity,
     pub accuracy: f64,
+    pub generation: u32,
 }
 
 impl Guided {
@@ -63,6 +66,7 @@ impl Guided {
             predictor: Predictor::new(kernels),
             told: Vec::new(),
             listed: None,
+            generations: 0,
             close: None,
         }
     }
@@ -79,6 +83,37 @@ impl Guided {
         }
         breed(problem, &self.told, rng)
     }
+
+    /// How many generations were told when the whole pool was last looked at. A function of what was told, so
+    /// that a resumed search looks when the undisturbed one did.
+    fn looked_at(&self) -> u32 {
+        let at = self.generations - self.generations % PERIOD;
+        let is_full = |reading: &Reading| reading.generation < at && reading.fidelity.is_full();
+        if self.listed.is_some() && self.told.iter().any(is_full) {
+            at
+        } else {
+            self.generations
+        }
+    }
+
+    /// Chooses the kernel, and the candidates of the pool that are worth a closer look.
+    fn look(&mut self, problem: &Problem<'_>, pool: &Pool, known: &Known, stretched: Stretched) -> Pool {
+        let pool = match self.predictor.short_means(pool, known) {
+            Some(means) => pool.with_score(&means),
+            None => pool.clone(),
+        };
+        self.predictor.choose(&pool, known, stretched);
+        let Some(forecast) = self.predictor.forecast(&pool, known, stretched) else {
+            return pool;
+        };
+        let promise = Promise::of(problem.goal, &pool, known, &forecast);
+        let mut ranked = promise.ranked(&pool, &forecast);
+        ranked.truncate(CLOSE);
+        ranked.extend(known.full.iter().map(|(index, _)| *index));
+        ranked.sort_unstable();
+        ranked.dedup();
+        pool.subset(&ranked)
+    }
 }
 
 impl Strategy for Guided {
@@ -87,47 +122,66 @@ impl Strategy for Guided {
             Goal::Accuracy => Stretched::Top,
             Goal::Front => Stretched::Nowhere,
         };
-        if let Some((uses, pool)) = self.close.take_if(|(uses, _)| *uses > 0) {
-            let known = known(&pool, &self.told);
-            let promising = self.predictor.forecast(&pool, &known, stretched).map(|forecast| Ask { problem, pool: &pool, short: None }.most_promising(forecast, &known));
-            self.close = Some((uses - 1, pool));
-            return promising.map(|(proposals, _)| proposals).unwrap_or_default();
-        }
         let pool = self.pool(problem, rng);
-        let known = known(&pool, &self.told);
-        let short = problem.prices.get(1).copied().filter(|price| *price <= MOST_SHORT_PRICE);
-        let ask = Ask { problem, pool: &pool, short };
-        let means = self.predictor.short_means(&pool, &known);
-        if known.full.is_empty() {
+        let short = problem
+            .prices
+            .get(1)
+            .copied()
+            .filter(|price| *price <= MOST_SHORT_PRICE);
+        let told = known(&pool, &self.told);
+        if told.full.is_empty() {
+            let means = self.predictor.short_means(&pool, &told);
             let prior = || (0..pool.len()).map(|index| pool.prior(index)).collect();
-            return ask.first(&means.unwrap_or_else(prior), &known, rng);
+            let ask = Ask {
+                problem,
+                pool: &pool,
+                short: short.map(|price| (price, 1)),
+            };
+            return ask.first(&means.unwrap_or_else(prior), &told, rng);
         }
-        let pool = match means {
-            Some(means) => pool.with_score(&means),
-            None => pool,
-        };
-        self.predictor.choose(&pool, &known, stretched);
-        let Some(forecast) = self.predictor.forecast(&pool, &known, stretched) else {
+        let since = self.looked_at();
+        if self
+            .close
+            .as_ref()
+            .is_none_or(|(at, _)| *at != since || self.listed.is_none())
+        {
+            let then: Vec<Reading> = self
+                .told
+                .iter()
+                .filter(|reading| reading.generation < since)
+                .cloned()
+                .collect();
+            let close = self.look(problem, &pool, &known(&pool, &then), stretched);
+            self.close = Some((since, close));
+        }
+        let Some((_, close)) = &self.close else {
             return Vec::new();
         };
-        let (proposals, mut ranked) = Ask { problem, pool: &pool, short }.most_promising(forecast, &known);
-        if self.listed.is_some() {
-            ranked.truncate(CLOSE);
-            ranked.extend(known.full.iter().map(|(index, _)| *index));
-            ranked.extend(proposals.iter().filter_map(|proposal| pool.index(&proposal.choices)));
-            ranked.sort_unstable();
-            ranked.dedup();
-            self.close = Some((PERIOD - 1, pool.subset(&ranked)));
+        let known = known(close, &self.told);
+        let Some(forecast) = self.predictor.forecast(close, &known, stretched) else {
+            return Vec::new();
+        };
+        // Short trainings change nothing until the whole pool is looked at: they are bought for the time until then.
+        let generations = if self.listed.is_some() { PERIOD } else { 1 };
+        let short = short
+            .filter(|_| since == self.generations)
+            .map(|price| (price, generations));
+        Ask {
+            problem,
+            pool: close,
+            short,
         }
-        proposals
+        .most_promising(forecast, &known)
     }
 
     fn tell(&mut self, told: &Told<'_>) {
+        self.generations = told.generation + 1;
         if let Feedback::Evaluated { accuracy } = told.feedback {
             self.told.push(Reading {
                 choices: told.choices.clone(),
                 fidelity: told.fidelity,
                 accuracy: *accuracy,
+                generation: told.generation,
             });
         }
     }
@@ -137,7 +191,11 @@ fn known(pool: &Pool, told: &[Reading]) -> Known {
     let mut known = Known::default();
     for reading in told {
         if let Some(index) = pool.index(&reading.choices) {
-            let list = if reading.fidelity.is_full() { &mut known.full } else { &mut known.short };
+            let list = if reading.fidelity.is_full() {
+                &mut known.full
+            } else {
+                &mut known.short
+            };
             list.push((index, reading.accuracy));
         }
     }
@@ -148,8 +206,8 @@ fn known(pool: &Pool, told: &[Reading]) -> Known {
 struct Ask<'a> {
     problem: &'a Problem<'a>,
     pool: &'a Pool,
-    /// Price of a short training.
-    short: Option<f64>,
+    /// Price of a short training, and for how many generations they are bought.
+    short: Option<(f64, u32)>,
 }
 
 impl Ask<'_> {
@@ -166,7 +224,7 @@ impl Ask<'_> {
 
     /// Before anything is trained to the end: short trainings, then a few full ones of the best.
     fn first(&self, ranking: &[f64], known: &Known, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
-        if let Some(price) = self.short.filter(|_| known.short.is_empty()) {
+        if let Some((price, _)) = self.short.filter(|_| known.short.is_empty()) {
             let n = ((FIRST_SHORT * self.problem.budget / price) as usize).clamp(1, MOST_SHORT / 2);
             let first = self.spread(ranking, n, SPREAD_SHORT, SHORT, rng);
             if !first.is_empty() {
@@ -174,20 +232,35 @@ impl Ask<'_> {
             }
         }
         let n = ((FIRST_FULL * self.problem.budget) as usize).max(GENERATION);
-        let spread = if known.short.is_empty() { SPREAD_BLIND } else { SPREAD_FULL };
+        let spread = if known.short.is_empty() {
+            SPREAD_BLIND
+        } else {
+            SPREAD_FULL
+        };
         self.spread(ranking, n, spread, Fidelity::FULL, rng)
     }
 
     /// One draw from each of `n` neighbouring bands of the ranking's upper `share`.
     ///
     /// A front needs its bands over latency, with a draw from the upper share of each.
-    fn spread(&self, ranking: &[f64], n: usize, share: f64, fidelity: Fidelity, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+    fn spread(
+        &self,
+        ranking: &[f64],
+        n: usize,
+        share: f64,
+        fidelity: Fidelity,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Proposal> {
         if self.problem.goal == Goal::Front {
             return self.spread_over_latency(ranking, n, share, fidelity, rng);
         }
-        let mut order: Vec<usize> = (0..self.pool.len()).filter(|index| self.is_new(*index, fidelity)).collect();
+        let mut order: Vec<usize> = (0..self.pool.len())
+            .filter(|index| self.is_new(*index, fidelity))
+            .collect();
         sort_by_worth(&mut order, |index| ranking[index]);
-        let upper = ((self.pool.len() as f64 * share) as usize).max(n).min(order.len());
+        let upper = ((self.pool.len() as f64 * share) as usize)
+            .max(n)
+            .min(order.len());
         let bands = n.min(upper);
         let draw = |band: usize| {
             let (from, to) = (band * upper / bands, (band + 1) * upper / bands);
@@ -196,8 +269,17 @@ impl Ask<'_> {
         (0..bands).map(draw).collect()
     }
 
-    fn spread_over_latency(&self, ranking: &[f64], n: usize, share: f64, fidelity: Fidelity, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
-        let mut order: Vec<usize> = (0..self.pool.len()).filter(|index| self.is_new(*index, fidelity)).collect();
+    fn spread_over_latency(
+        &self,
+        ranking: &[f64],
+        n: usize,
+        share: f64,
+        fidelity: Fidelity,
+        rng: &mut ChaCha8Rng,
+    ) -> Vec<Proposal> {
+        let mut order: Vec<usize> = (0..self.pool.len())
+            .filter(|index| self.is_new(*index, fidelity))
+            .collect();
         sort_by_worth(&mut order, |index| -self.pool.latency[index]);
         let bands = n.min(order.len());
         let mut draw = |band: usize| {
@@ -210,32 +292,71 @@ impl Ask<'_> {
         (0..bands).map(&mut draw).collect()
     }
 
-    /// A generation, and all candidates by falling promise.
-    fn most_promising(&self, mut forecast: Forecast, known: &Known) -> (Vec<Proposal>, Vec<usize>) {
-        let latency = |index: usize| self.pool.latency[index];
-        let values: Vec<(f64, f64)> = known.full.iter().map(|(index, accuracy)| (latency(*index), forecast.stretch.value(*accuracy))).collect();
-        let lowest = values.iter().map(|(_, value)| *value).fold(f64::INFINITY, f64::min);
-        let slowest = self.pool.latency.iter().copied().fold(0.0, f64::max);
-        let (front, top) = (Front::of(&values, (slowest, lowest)), forecast.best);
-        let usual = forecast.gaussian.usual_deviation();
-        let improvement = |index: usize, mean: f64, deviation: f64| match self.problem.goal {
-            Goal::Accuracy => expected_improvement(mean, deviation, top),
-            Goal::Front => front.improvement(latency(index), mean, deviation),
-        };
-        let mut ranked: Vec<usize> = (0..self.pool.len()).collect();
-        sort_by_worth(&mut ranked, |index| improvement(index, forecast.means[index], usual));
-        let full: BTreeSet<usize> = known.full.iter().map(|(index, _)| *index).collect();
+    fn most_promising(&self, mut forecast: Forecast, known: &Known) -> Vec<Proposal> {
+        let promise = Promise::of(self.problem.goal, self.pool, known, &forecast);
+        let ranked = promise.ranked(self.pool, &forecast);
         let is_new = |index| self.is_new(index, Fidelity::FULL);
-        let chosen = best(self.pool, &mut forecast, GENERATION, &is_new, &ranked, &improvement);
+        let worth =
+            |index: usize, mean: f64, deviation: f64| promise.worth(self.pool, index, mean, deviation);
+        let chosen = best(self.pool, &mut forecast, GENERATION, &is_new, &ranked, &worth);
         let mut proposals: Vec<Proposal> = Vec::new();
-        if let Some(price) = self.short {
-            let n = f64::from(PERIOD) * SHORT_SHARE * GENERATION as f64 / price;
+        if let Some((price, generations)) = self.short {
+            let full: BTreeSet<usize> = known.full.iter().map(|(index, _)| *index).collect();
+            let n = f64::from(generations) * SHORT_SHARE * GENERATION as f64 / price;
             let n = (n as usize).min(MOST_SHORT.saturating_sub(known.short.len()));
-            let is_wanted = |index: &&usize| !full.contains(index) && !chosen.contains(index) && self.is_new(**index, SHORT);
+            let is_wanted = |index: &&usize| {
+                !full.contains(index) && !chosen.contains(index) && self.is_new(**index, SHORT)
+            };
             let wanted = ranked.iter().filter(is_wanted).take(n);
             proposals.extend(wanted.map(|index| self.proposal(*index, SHORT)));
         }
-        proposals.extend(chosen.into_iter().map(|index| self.proposal(index, Fidelity::FULL)));
-        (proposals, ranked)
+        proposals.extend(
+            chosen
+                .into_iter()
+                .map(|index| self.proposal(index, Fidelity::FULL)),
+        );
+        proposals
+    }
+}
+
+/// What an accuracy is worth beside those told.
+struct Promise {
+    goal: Goal,
+    best: f64,
+    front: Front,
+}
+
+impl Promise {
+    fn of(goal: Goal, pool: &Pool, known: &Known, forecast: &Forecast) -> Self {
+        let value =
+            |(index, accuracy): &(usize, f64)| (pool.latency[*index], forecast.stretch.value(*accuracy));
+        let values: Vec<(f64, f64)> = known.full.iter().map(value).collect();
+        let lowest = values
+            .iter()
+            .map(|(_, value)| *value)
+            .fold(f64::INFINITY, f64::min);
+        let slowest = pool.latency.iter().copied().fold(0.0, f64::max);
+        Self {
+            goal,
+            best: forecast.best,
+            front: Front::of(&values, (slowest, lowest)),
+        }
+    }
+
+    fn worth(&self, pool: &Pool, index: usize, mean: f64, deviation: f64) -> f64 {
+        match self.goal {
+            Goal::Accuracy => expected_improvement(mean, deviation, self.best),
+            Goal::Front => self.front.improvement(pool.latency[index], mean, deviation),
+        }
+    }
+
+    /// All candidates, the most promising first, as if all were equally uncertain.
+    fn ranked(&self, pool: &Pool, forecast: &Forecast) -> Vec<usize> {
+        let usual = forecast.gaussian.usual_deviation();
+        let mut ranked: Vec<usize> = (0..pool.len()).collect();
+        sort_by_worth(&mut ranked, |index| {
+            self.worth(pool, index, forecast.means[index], usual)
+        });
+        ranked
     }
 }

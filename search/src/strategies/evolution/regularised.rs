@@ -36,7 +36,8 @@ impl Regularised {
     }
 
     fn child(&self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Option<Choices> {
-        let few = (0..self.sample.min(self.living.len())).map(|_| &self.living[rng.random_range(0..self.living.len())]);
+        let few = (0..self.sample.min(self.living.len()))
+            .map(|_| &self.living[rng.random_range(0..self.living.len())]);
         let parent = few.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
         let mut child = parent.0.clone();
         // A neighbour that is known is stepped over.
