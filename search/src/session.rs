@@ -51,6 +51,9 @@ pub enum Next {
     Done,
 }
 
+/// Shares of full trainings add up to their sum only nearly.
+const ROUNDING: f64 = 1e-9;
+
 #[derive(Debug)]
 pub struct Session {
     strategy: Box<dyn Strategy>,
@@ -201,7 +204,6 @@ impl Session {
             left: self.budget.evaluations - self.spent,
             budget: self.budget.evaluations,
         };
-        const ROUNDING: f64 = 1e-9;
         let mut left = problem.left + ROUNDING;
         if left < self.budget.prices.iter().copied().fold(1.0, f64::min) {
             return;

@@ -36,7 +36,7 @@ pub struct Study {
     session: Session,
 }
 
-/// What [`Study::next`] has for a worker.
+/// What [`Study::work`] has for a worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
     Trial(Box<Trial>),
@@ -149,14 +149,14 @@ impl Study {
 
     /// The next candidate with what is known by now; `None` when all are asked for or no target can be met.
     ///
-    /// For one worker, or a search that trains nothing while it chooses; several workers call [`Self::next`].
+    /// For one worker, or a search that trains nothing while it chooses; several workers call [`Self::work`].
     pub fn ask(&mut self) -> Option<Trial> {
         let id = self.with_setting(Session::next_now)??;
         self.trial(id)
     }
 
     /// Work for one of several workers: what they find together does not depend on how many they are.
-    pub fn next(&mut self) -> Work {
+    pub fn work(&mut self) -> Work {
         match self.with_setting(Session::next) {
             Some(Next::Trial(id)) => self
                 .trial(id)

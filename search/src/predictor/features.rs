@@ -182,7 +182,7 @@ pub(crate) fn normal_scores(values: &[f64]) -> Vec<f64> {
     let mut deviates = vec![0.0; values.len()];
     let mut start = 0;
     while start < order.len() {
-        let equal = |index: &&usize| values[**index] == values[order[start]];
+        let equal = |index: &&usize| values[**index].total_cmp(&values[order[start]]).is_eq();
         let end = start + order[start..].iter().take_while(equal).count().max(1);
         let rank = (start + end) as f64 / 2.0;
         let deviate = normal::quantile(rank / values.len() as f64);

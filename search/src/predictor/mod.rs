@@ -44,7 +44,7 @@ impl Predictor {
 
     /// What short trainings make of each candidate; `None` while there are none.
     pub(crate) fn short_means(&self, pool: &Pool, known: &Known) -> Option<Vec<f64>> {
-        let values = Stretch::of(&known.short, Stretched::Top)?.all(&known.short);
+        let values = Stretch::of(&known.short)?.all(&known.short);
         let newest = values.len().saturating_sub(MOST_TO_CHOOSE_ON);
         let kernel = Gaussian::choose(pool, &values[newest..], &self.kernels)?;
         let gaussian = Gaussian::fit(pool, &values, kernel);
@@ -52,15 +52,15 @@ impl Predictor {
     }
 
     /// Chooses the kernel for full trainings anew.
-    pub(crate) fn choose(&mut self, pool: &Pool, known: &Known, stretched: Stretched) {
-        if let Some(stretch) = Stretch::of(&known.full, stretched) {
+    pub(crate) fn choose(&mut self, pool: &Pool, known: &Known) {
+        if let Some(stretch) = Stretch::of(&known.full) {
             self.full = Gaussian::choose(pool, &stretch.all(&known.full), &self.kernels);
         }
     }
 
     /// `None` while nothing is trained to the end.
-    pub(crate) fn forecast(&self, pool: &Pool, known: &Known, stretched: Stretched) -> Option<Forecast> {
-        let stretch = Stretch::of(&known.full, stretched)?;
+    pub(crate) fn forecast(&self, pool: &Pool, known: &Known) -> Option<Forecast> {
+        let stretch = Stretch::of(&known.full)?;
         let values = stretch.all(&known.full);
         let gaussian = Gaussian::fit(pool, &values, self.full?);
         Some(Forecast {
@@ -75,19 +75,9 @@ impl Predictor {
     }
 }
 
-/// Where the differences between accuracies matter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stretched {
-    /// At the top: a point there is worth more than at the bottom.
-    Top,
-    /// Everywhere alike.
-    Nowhere,
-}
-
-/// The monotone map from accuracies to what is regressed.
+/// The monotone map from accuracies to what is regressed: a point at the top is worth more than at the bottom.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Stretch {
-    which: Stretched,
     top: f64,
     /// Distance of the median from the top.
     half: f64,
@@ -97,22 +87,23 @@ pub(crate) struct Stretch {
 const HEADROOM: f64 = 1.0;
 
 impl Stretch {
-    fn of(told: &[(usize, f64)], which: Stretched) -> Option<Self> {
+    fn of(told: &[(usize, f64)]) -> Option<Self> {
         let mut values: Vec<f64> = told.iter().map(|(_, value)| *value).collect();
         values.sort_by(f64::total_cmp);
         let (top, median) = (*values.last()?, values[values.len() / 2]);
         Some(Self {
-            which,
             top,
             half: (top - median).max(1e-4),
         })
     }
 
     pub(crate) fn value(&self, accuracy: f64) -> f64 {
-        match self.which {
-            Stretched::Top => -((self.top - accuracy).max(0.0) / self.half + HEADROOM).ln(),
-            Stretched::Nowhere => accuracy,
-        }
+        -((self.top - accuracy).max(0.0) / self.half + HEADROOM).ln()
+    }
+
+    /// The accuracy of a value.
+    pub(crate) fn accuracy(&self, value: f64) -> f64 {
+        self.top - self.half * ((-value).exp() - HEADROOM)
     }
 
     fn all(&self, told: &[(usize, f64)]) -> Vec<(usize, f64)> {

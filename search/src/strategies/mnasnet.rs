@@ -111,7 +111,7 @@ mod tests {
             alpha: 0.0,
             beta: -1.0,
         });
-        assert_eq!(hard.reward(0.7, 0.5), 0.7);
-        assert_eq!(hard.reward(0.7, 2.0), 0.35);
+        assert!((hard.reward(0.7, 0.5) - 0.7).abs() < 1e-12);
+        assert!((hard.reward(0.7, 2.0) - 0.35).abs() < 1e-12);
     }
 }

@@ -10,13 +10,14 @@ use serde::Deserialize;
 /// A file as measured: `cinA_coutB_sC_hwD_opE` per block, whole networks by their text, all in milliseconds.
 #[derive(Debug, Deserialize)]
 struct Measured {
-    block_ms: BTreeMap<String, f64>,
-    #[serde(default)]
-    stem_plus_head_ms: f64,
-    #[serde(default)]
-    session_overhead_ms: f64,
-    #[serde(default)]
-    end_to_end_ms: BTreeMap<String, f64>,
+    #[serde(rename = "block_ms")]
+    blocks: BTreeMap<String, f64>,
+    #[serde(rename = "stem_plus_head_ms", default)]
+    stem_and_head: f64,
+    #[serde(rename = "session_overhead_ms", default)]
+    overhead: f64,
+    #[serde(rename = "end_to_end_ms", default)]
+    nets: BTreeMap<String, f64>,
 }
 
 /// Where a block stands; ordered as the blocks of a network are.
@@ -35,7 +36,7 @@ pub(crate) fn latency(path: &Path, texts: &[&str]) -> Result<Vec<f64>> {
     let measured: Measured =
         serde_json::from_str(&text).with_context(|| format!("read {}", path.display()))?;
     let mut blocks: BTreeMap<Place, BTreeMap<String, f64>> = BTreeMap::new();
-    for (key, ms) in &measured.block_ms {
+    for (key, ms) in &measured.blocks {
         let (place, op) = place(key).with_context(|| {
             format!(
                 "{}: block {key:?} is not named like cin32_cout64_s2_hw32_op0",
@@ -54,12 +55,12 @@ pub(crate) fn latency(path: &Path, texts: &[&str]) -> Result<Vec<f64>> {
             let blocks: Option<Vec<f64>> = ops
                 .map(|(op, place)| blocks.get(place)?.get(&op.to_string()).copied())
                 .collect();
-            Some(blocks?.iter().sum::<f64>() + measured.stem_plus_head_ms + measured.session_overhead_ms)
+            Some(blocks?.iter().sum::<f64>() + measured.stem_and_head + measured.overhead)
         };
         let sums: Option<Vec<f64>> = texts.iter().map(|text| sum(text)).collect();
         let Some(sums) = sums else { continue };
         let pairs: Vec<(f64, f64)> = measured
-            .end_to_end_ms
+            .nets
             .iter()
             .filter_map(|(text, ms)| Some((sum(text)?, *ms)))
             .collect();

@@ -23,3 +23,6 @@ fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     report::write(&args, &mut |line| Ok(writeln!(out, "{line}")?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ type Print<'a> = &'a mut dyn FnMut(&str) -> Result<()>;
 /// How well a strategy met a bound.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Regret<'a> {
+struct BoundLine<'a> {
     strategy: &'a str,
     device: &'a str,
     quantile: f64,
@@ -36,7 +36,7 @@ struct Regret<'a> {
 /// How much of the front a strategy found.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Share<'a> {
+struct FrontLine<'a> {
     strategy: &'a str,
     device: &'a str,
     evaluations: u32,
@@ -125,7 +125,7 @@ fn regrets(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named
                 .map(|accuracy| best - accuracy)
                 .collect();
             let (regret_mean, regret_sd) = mean_and_sd(&regrets);
-            let line = Regret {
+            let line = BoundLine {
                 strategy: &strategy.name,
                 device: &device.name,
                 quantile: *quantile,
@@ -158,7 +158,7 @@ fn shares(args: &Args, table: &Table, accuracies: &Accuracies, strategy: &Named)
         let runs = runs(args, &instance, strategy, Goal::Front)?;
         let share = |run: &Run| hypervolume(run.read.iter().map(|row| point(*row)), corner) / whole;
         let (hypervolume_mean, hypervolume_sd) = mean_and_sd(&runs.iter().map(share).collect::<Vec<_>>());
-        let line = Share {
+        let line = FrontLine {
             strategy: &strategy.name,
             device: &device.name,
             evaluations: args.evaluations,

@@ -2,7 +2,6 @@
 
 use crate::predictor::Forecast;
 use crate::predictor::features::Pool;
-use crate::predictor::normal::expected_improvement;
 
 /// How many of the most promising are looked at closely: deviations are dear.
 const SHORTLIST: usize = 400;
@@ -76,20 +75,17 @@ impl Front {
         Self { steps, corner }
     }
 
-    /// The area a candidate is expected to add: its expected improvement over each step it would lift.
-    pub(super) fn improvement(&self, latency: f64, mean: f64, deviation: f64) -> f64 {
+    /// The area that a candidate of this accuracy adds.
+    pub(super) fn gain(&self, latency: f64, accuracy: f64) -> f64 {
         let before = self.steps.partition_point(|step| step.0 <= latency);
         let mut level = before
             .checked_sub(1)
             .map_or(self.corner.1, |index| self.steps[index].1);
         let mut from = latency;
         let mut area = 0.0;
-        let ends = self.steps[before..]
-            .iter()
-            .copied()
-            .chain(std::iter::once(self.corner));
-        for (end, next) in ends {
-            area += (end - from).max(0.0) * expected_improvement(mean, deviation, level);
+        let ends = self.steps[before..].iter().copied();
+        for (end, next) in ends.chain(std::iter::once(self.corner)) {
+            area += (end - from).max(0.0) * (accuracy - level).max(0.0);
             (from, level) = (end, level.max(next));
         }
         area
@@ -103,7 +99,7 @@ mod tests {
     #[test]
     fn a_candidate_is_worth_the_area_it_adds() {
         let front = Front::of(&[(1.0, 0.5), (2.0, 0.4), (3.0, 0.8)], (4.0, 0.0));
-        let certain = |latency, mean| front.improvement(latency, mean, 1e-12);
+        let certain = |latency, accuracy| front.gain(latency, accuracy);
         assert!((certain(2.0, 0.6) - 0.1).abs() < 1e-9);
         assert!((certain(2.0, 0.9) - (0.4 + 0.1)).abs() < 1e-9);
         assert!((certain(0.5, 0.2) - 0.5 * 0.2).abs() < 1e-9);

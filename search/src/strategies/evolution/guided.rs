@@ -13,7 +13,7 @@ use super::breed::breed;
 use crate::predictor::features::Pool;
 use crate::predictor::gaussian::Kernel;
 use crate::predictor::normal::expected_improvement;
-use crate::predictor::{Forecast, Known, Predictor, Stretched};
+use crate::predictor::{Forecast, Known, Predictor, Stretch};
 use crate::space::Choices;
 use crate::strategy::{Fidelity, Goal, Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
@@ -46,6 +46,8 @@ pub(super) struct Guided {
     told: Vec<Reading>,
     /// All points inside the bounds, where they can be listed.
     listed: Option<Pool>,
+    /// What short trainings make of the listed points, and how many there were.
+    short_means: Option<(usize, Vec<f64>)>,
     /// Generations told.
     generations: u32,
     /// The best of them, with how many generations were told when they were chosen.
@@ -66,6 +68,7 @@ impl Guided {
             predictor: Predictor::new(kernels),
             told: Vec::new(),
             listed: None,
+            short_means: None,
             generations: 0,
             close: None,
         }
@@ -97,13 +100,18 @@ impl Guided {
     }
 
     /// Chooses the kernel, and the candidates of the pool that are worth a closer look.
-    fn look(&mut self, problem: &Problem<'_>, pool: &Pool, known: &Known, stretched: Stretched) -> Pool {
-        let pool = match self.predictor.short_means(pool, known) {
-            Some(means) => pool.with_score(&means),
+    fn look(&mut self, problem: &Problem<'_>, pool: &Pool, known: &Known) -> Pool {
+        // A listed pool stays the same, and short trainings are only added: as many are the same ones.
+        let n = known.short.len();
+        if self.listed.is_none() || self.short_means.as_ref().is_none_or(|(of, _)| *of != n) {
+            self.short_means = self.predictor.short_means(pool, known).map(|means| (n, means));
+        }
+        let pool = match &self.short_means {
+            Some((_, means)) => pool.with_score(means),
             None => pool.clone(),
         };
-        self.predictor.choose(&pool, known, stretched);
-        let Some(forecast) = self.predictor.forecast(&pool, known, stretched) else {
+        self.predictor.choose(&pool, known);
+        let Some(forecast) = self.predictor.forecast(&pool, known) else {
             return pool;
         };
         let promise = Promise::of(problem.goal, &pool, known, &forecast);
@@ -118,10 +126,6 @@ impl Guided {
 
 impl Strategy for Guided {
     fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
-        let stretched = match problem.goal {
-            Goal::Accuracy => Stretched::Top,
-            Goal::Front => Stretched::Nowhere,
-        };
         let pool = self.pool(problem, rng);
         let short = problem
             .prices
@@ -151,14 +155,14 @@ impl Strategy for Guided {
                 .filter(|reading| reading.generation < since)
                 .cloned()
                 .collect();
-            let close = self.look(problem, &pool, &known(&pool, &then), stretched);
+            let close = self.look(problem, &pool, &known(&pool, &then));
             self.close = Some((since, close));
         }
         let Some((_, close)) = &self.close else {
             return Vec::new();
         };
         let known = known(close, &self.told);
-        let Some(forecast) = self.predictor.forecast(close, &known, stretched) else {
+        let Some(forecast) = self.predictor.forecast(close, &known) else {
             return Vec::new();
         };
         // Short trainings change nothing until the whole pool is looked at: they are bought for the time until then.
@@ -324,29 +328,44 @@ struct Promise {
     goal: Goal,
     best: f64,
     front: Front,
+    stretch: Stretch,
 }
+
+/// A normal distribution in three points: deviations and weights (Gauss and Hermite).
+const NODES: [(f64, f64); 3] = [
+    (-1.732_050_8, 1.0 / 6.0),
+    (0.0, 2.0 / 3.0),
+    (1.732_050_8, 1.0 / 6.0),
+];
 
 impl Promise {
     fn of(goal: Goal, pool: &Pool, known: &Known, forecast: &Forecast) -> Self {
-        let value =
-            |(index, accuracy): &(usize, f64)| (pool.latency[*index], forecast.stretch.value(*accuracy));
-        let values: Vec<(f64, f64)> = known.full.iter().map(value).collect();
-        let lowest = values
+        let point = |(index, accuracy): &(usize, f64)| (pool.latency[*index], *accuracy);
+        let points: Vec<(f64, f64)> = known.full.iter().map(point).collect();
+        let lowest = points
             .iter()
-            .map(|(_, value)| *value)
+            .map(|(_, accuracy)| *accuracy)
             .fold(f64::INFINITY, f64::min);
         let slowest = pool.latency.iter().copied().fold(0.0, f64::max);
         Self {
             goal,
             best: forecast.best,
-            front: Front::of(&values, (slowest, lowest)),
+            front: Front::of(&points, (slowest, lowest)),
+            stretch: forecast.stretch,
         }
     }
 
+    /// `mean` and `deviation` are on the stretched scale.
     fn worth(&self, pool: &Pool, index: usize, mean: f64, deviation: f64) -> f64 {
         match self.goal {
             Goal::Accuracy => expected_improvement(mean, deviation, self.best),
-            Goal::Front => self.front.improvement(pool.latency[index], mean, deviation),
+            Goal::Front => {
+                let gain = |(node, weight): (f64, f64)| {
+                    let accuracy = self.stretch.accuracy(mean + node * deviation);
+                    weight * self.front.gain(pool.latency[index], accuracy)
+                };
+                NODES.into_iter().map(gain).sum()
+            }
         }
     }
 
