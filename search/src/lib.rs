@@ -5,6 +5,8 @@
 //! others trained or measured is told to a [`study::Study`].
 
 pub mod constraint;
+pub mod coverage;
+pub mod halving;
 pub mod landscape;
 pub mod latency;
 pub mod nearest;

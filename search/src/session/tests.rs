@@ -181,7 +181,7 @@ fn search(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn workers_and_kills_change_nothing(index in 0..STRATEGIES.len(), listed: bool, seed in 0..1000_u64, bound in 0.15..1.5_f64, chaos in 1..1000_u64) {
         let chain = Chain::new(listed);
