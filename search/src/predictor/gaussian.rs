@@ -149,10 +149,22 @@ impl Gaussian {
         }
     }
 
-    /// The kernel among these under which each observation is best foretold by the others.
-    pub(crate) fn choose(pool: &Pool, known: &[(usize, f64)], kernels: &[Kernel]) -> Option<Kernel> {
+    /// The kernel among these under which each observation is best foretold by the others; a smooth one has to be
+    /// better than a linear one by `margin` in log likelihood.
+    pub(crate) fn choose(
+        pool: &Pool,
+        known: &[(usize, f64)],
+        kernels: &[Kernel],
+        margin: f64,
+    ) -> Option<Kernel> {
         let near = triangle(pool, known);
-        let score = |kernel: &Kernel| Self::from_nearness(&near, known, *kernel).leave_one_out();
+        let score = |kernel: &Kernel| {
+            let head_start = match kernel.shape {
+                Shape::Linear => margin,
+                Shape::Smooth { .. } => 0.0,
+            };
+            Self::from_nearness(&near, known, *kernel).leave_one_out() + head_start
+        };
         let scored = kernels.iter().map(|kernel| (score(kernel), *kernel));
         let best = scored.reduce(|best, next| if next.0 > best.0 { next } else { best });
         best.map(|(_, kernel)| kernel)

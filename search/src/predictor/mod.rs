@@ -19,6 +19,9 @@ pub(crate) struct Known {
 /// Told short trainings that are used to choose a kernel: more would only take time.
 const MOST_TO_CHOOSE_ON: usize = 120;
 
+/// Without short trainings a few dozen accuracies are all there is: the simple model, unless they speak clearly.
+const CAUTION: f64 = 8.0;
+
 /// Regressions that share the kernels to choose from.
 #[derive(Debug)]
 pub(crate) struct Predictor {
@@ -46,7 +49,7 @@ impl Predictor {
     pub(crate) fn short_means(&self, pool: &Pool, known: &Known) -> Option<Vec<f64>> {
         let values = Stretch::of(&known.short)?.all(&known.short);
         let newest = values.len().saturating_sub(MOST_TO_CHOOSE_ON);
-        let kernel = Gaussian::choose(pool, &values[newest..], &self.kernels)?;
+        let kernel = Gaussian::choose(pool, &values[newest..], &self.kernels, 0.0)?;
         let gaussian = Gaussian::fit(pool, &values, kernel);
         Some((0..pool.len()).map(|index| gaussian.mean(pool, index)).collect())
     }
@@ -54,7 +57,8 @@ impl Predictor {
     /// Chooses the kernel for full trainings anew.
     pub(crate) fn choose(&mut self, pool: &Pool, known: &Known) {
         if let Some(stretch) = Stretch::of(&known.full) {
-            self.full = Gaussian::choose(pool, &stretch.all(&known.full), &self.kernels);
+            let margin = if known.short.is_empty() { CAUTION } else { 0.0 };
+            self.full = Gaussian::choose(pool, &stretch.all(&known.full), &self.kernels, margin);
         }
     }
 
