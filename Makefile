@@ -1,7 +1,7 @@
 # What a developer runs. The logic is in the scripts; `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down
+.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down bench-search
 
 # Cargo needs libtorch and ONNX Runtime; `source e2e/env.sh` says the same to a shell.
 HAIZEN_CACHE ?= $(HOME)/.cache/haizen
@@ -54,3 +54,17 @@ demo: ## The whole line on a real cluster, live
 
 demo-down: ## Remove what `make demo` installed; the cluster stays
 	@e2e/demo.sh --down
+
+# Tables of others' measurements, never committed; SEEDS=30 gives the figures of docs/performance.md.
+NAS_TABLES ?= ../shared/bench/nas
+SEEDS ?= 6
+NAS_BENCH := target/release/nas-bench $(NAS_TABLES)
+
+bench-search: ## Every search strategy and the latency model on tables of finished networks (NAS_TABLES, SEEDS)
+	cargo build --release -p search --bin nas-bench
+	$(NAS_BENCH) --table macro --strategy all --evaluations 50 --seeds $(SEEDS) --summary
+	$(NAS_BENCH) --table nb201 --dataset all --strategy all --evaluations 50 --seeds $(SEEDS) --summary
+	$(NAS_BENCH) --table nb201 --dataset all --strategy random,evolution --evaluations 100 --seeds $(SEEDS) --summary
+	$(NAS_BENCH) --table nb201 --dataset all --strategy random,evolution --evaluations 200 --seeds 2 --pareto --summary
+	$(NAS_BENCH) --table nb201 --latency-model --samples 10 --seeds $(SEEDS)
+	$(NAS_BENCH) --table fbnet --latency-model --samples 10 --seeds $(SEEDS)

@@ -100,6 +100,11 @@ impl Constraints {
     }
 
     /// The largest ratio of value to bound: at most 1 when all bounds are kept.
+    pub fn ratio(&self, estimate: &Estimate) -> f64 {
+        self.worst_ratio(estimate.p95_us, estimate.model_bytes, estimate.peak_memory_bytes)
+    }
+
+    /// The same of the values themselves.
     pub(crate) fn worst_ratio(&self, p95_us: f64, model_bytes: u64, peak_memory_bytes: u64) -> f64 {
         let ratio = |value: u64, bound: Option<u64>| bound.map_or(0.0, |b| value as f64 / b.max(1) as f64);
         (p95_us / self.latency_p95_us.max(1e-3))

@@ -5,10 +5,15 @@
 //! others trained or measured is told to a [`study::Study`].
 
 pub mod constraint;
+pub mod coverage;
+pub mod halving;
+pub mod landscape;
 pub mod latency;
 pub mod nearest;
 pub mod objective;
+mod predictor;
 pub mod random;
+pub mod session;
 pub mod space;
 pub mod strategies;
 pub mod strategy;

@@ -55,6 +55,32 @@ pub fn front(points: &[Point]) -> Vec<usize> {
     indices
 }
 
+/// The area that points of accuracy and latency dominate, down to a corner of the least accuracy and the most
+/// latency that count (Zitzler and Thiele 1998).
+pub fn hypervolume(points: impl IntoIterator<Item = (f64, f64)>, corner: (f64, f64)) -> f64 {
+    let (least, most) = corner;
+    let mut inside: Vec<(f64, f64)> = points
+        .into_iter()
+        .filter(|(accuracy, latency)| *accuracy > least && *latency < most)
+        .collect();
+    inside.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let (mut area, mut level) = (0.0, least);
+    for (accuracy, latency) in inside {
+        area += (accuracy - level).max(0.0) * (most - latency);
+        level = level.max(accuracy);
+    }
+    area
+}
+
+/// Hypervolume of what keeps every bound.
+pub fn front_hypervolume(points: &[Point], corner: (f64, f64)) -> f64 {
+    let feasible = points.iter().filter(|point| point.feasible);
+    hypervolume(
+        feasible.map(|point| (point.accuracy, point.latency_p95_us)),
+        corner,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +112,14 @@ mod tests {
         ];
         assert_eq!(front(&points), [4, 1, 0]);
         assert_eq!(front(&[]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn the_hypervolume_is_the_area_below_the_front() {
+        let points = [(0.8, 1.0), (0.9, 2.0), (0.7, 1.5), (0.1, 0.5), (1.0, 9.0)];
+        let area = hypervolume(points, (0.5, 4.0));
+        assert!((area - (0.3 * 3.0 + 0.1 * 2.0)).abs() < 1e-12);
+        let points = [point(0.8, 1.0, true), point(0.9, 2.0, false)];
+        assert!((front_hypervolume(&points, (0.5, 4.0)) - 0.9).abs() < 1e-12);
     }
 }

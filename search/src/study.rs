@@ -7,13 +7,16 @@ use crate::NotYetSupported;
 use crate::constraint::Constraints;
 use crate::latency::{LatencyError, LatencyModel};
 use crate::nearest::{Nearest, nearest};
-use crate::random::{Purpose, generator};
+use crate::session::{Budget, Next, Session, Setting};
 use crate::space::{Choices, Space, SpaceError};
 use crate::strategies::StrategyConfig;
-use crate::strategy::{Problem, Strategy};
+use crate::strategy::Goal;
 use crate::trial::{Estimate, Feedback, Trial, TrialId, TrialRecord};
 
 mod finalists;
+mod landscape;
+
+use landscape::Blocks;
 
 pub use finalists::{Finalist, capacity};
 
@@ -30,11 +33,17 @@ pub struct Study {
     space: Space,
     targets: Vec<Target>,
     nearest: Vec<Nearest>,
-    strategy: Box<dyn Strategy>,
-    candidates: u32,
-    seed: u64,
-    records: Vec<TrialRecord>,
-    asked: Vec<Choices>,
+    session: Session,
+}
+
+/// What [`Study::work`] has for a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    Trial(Box<Trial>),
+    /// Other trials have to be told first.
+    Wait,
+    /// All are asked for, or no target can be met.
+    Done,
 }
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -71,7 +80,7 @@ impl Study {
         if targets.is_empty() {
             return Err(StudyError::NoTarget);
         }
-        let strategy = strategy.build()?;
+        let session = Session::new(strategy.build()?, Budget::of_trials(candidates), seed);
         let mut found = Vec::with_capacity(targets.len());
         for target in &targets {
             let near = nearest(&space, &target.latency, &target.constraints).map_err(|source| {
@@ -86,11 +95,7 @@ impl Study {
             space,
             targets,
             nearest: found,
-            strategy,
-            candidates,
-            seed,
-            records: Vec::new(),
-            asked: Vec::new(),
+            session,
         })
     }
 
@@ -101,35 +106,36 @@ impl Study {
         strategy: &StrategyConfig,
         candidates: u32,
         seed: u64,
-        records: Vec<TrialRecord>,
+        mut records: Vec<TrialRecord>,
     ) -> Result<Self, StudyError> {
         let mut study = Self::new(space, targets, strategy, candidates, seed)?;
-        for (position, record) in records.into_iter().enumerate() {
-            let TrialRecord {
-                id,
-                choices,
-                feedback,
-            } = record;
-            if id.0 as usize != position {
-                return Err(StudyError::Disordered { position, found: id });
+        for (position, record) in records.iter_mut().enumerate() {
+            if record.id.0 as usize != position {
+                return Err(StudyError::Disordered {
+                    position,
+                    found: record.id,
+                });
             }
-            let choices = study.space.canonical(&choices)?;
-            study.asked.push(choices.clone());
-            study.records.push(TrialRecord {
-                id,
-                choices,
-                feedback: Vec::new(),
-            });
-            for feedback in feedback {
-                study.tell(id, feedback)?;
+            record.choices = study.space.canonical(&record.choices)?;
+            for feedback in &record.feedback {
+                study.check(record.id, feedback)?;
             }
         }
+        let budget = Budget::of_trials(candidates);
+        let strategy = strategy.build()?;
+        let resumed =
+            study.with_setting(|_, setting| Session::resume(strategy, budget, seed, records, setting));
+        study.session = match resumed {
+            Some(session) => session,
+            // No target can be met: there was nothing to ask for.
+            None => study.session,
+        };
         Ok(study)
     }
 
     /// All the state there is.
     pub fn records(&self) -> &[TrialRecord] {
-        &self.records
+        self.session.records()
     }
 
     pub fn targets(&self) -> &[Target] {
@@ -141,46 +147,43 @@ impl Study {
         self.nearest.get(target)
     }
 
-    /// The next candidate; `None` when all are asked for or no target can be met.
+    /// The next candidate with what is known by now; `None` when all are asked for or no target can be met.
+    ///
+    /// For one worker, or a search that trains nothing while it chooses; several workers call [`Self::work`].
     pub fn ask(&mut self) -> Option<Trial> {
-        let start = self
-            .nearest
-            .iter()
-            .find(|near| near.is_feasible())?
-            .choices
-            .clone();
-        if self.records.len() >= self.candidates as usize {
-            return None;
+        let id = self.with_setting(Session::next_now)??;
+        self.trial(id)
+    }
+
+    /// Work for one of several workers: what they find together does not depend on how many they are.
+    pub fn work(&mut self) -> Work {
+        match self.with_setting(Session::next) {
+            Some(Next::Trial(id)) => self
+                .trial(id)
+                .map_or(Work::Done, |trial| Work::Trial(Box::new(trial))),
+            Some(Next::Wait) => Work::Wait,
+            Some(Next::Done) | None => Work::Done,
         }
-        let id = TrialId(self.records.len() as u32);
-        let (space, targets) = (&self.space, &self.targets);
-        let feasible = |choices: &Choices| {
-            estimates(space, targets, choices).is_some_and(|all| {
-                all.iter()
-                    .zip(targets)
-                    .any(|(e, t)| t.constraints.violations(e).is_empty())
-            })
-        };
-        let problem = Problem {
+    }
+
+    /// Calls with what is searched; `None` when no target can be met.
+    fn with_setting<T>(&mut self, call: impl FnOnce(&mut Session, &Setting<'_>) -> T) -> Option<T> {
+        let Self {
             space,
-            asked: &self.asked,
-            start: &start,
+            targets,
+            nearest,
+            session,
+        } = self;
+        let start = nearest.iter().find(|near| near.is_feasible())?;
+        let landscape = Blocks::new(space, targets);
+        let feasible = |choices: &Choices| landscape.keeps_a_bound(choices);
+        let setting = Setting {
+            landscape: &landscape,
+            goal: Goal::Accuracy,
+            start: &start.choices,
             feasible: &feasible,
         };
-        let mut rng = generator(self.seed, u64::from(id.0), Purpose::Ask);
-        let choices = self.strategy.ask(&problem, &mut rng)?;
-        // A strategy's mistake must not reach a trainer.
-        if !feasible(&choices) {
-            return None;
-        }
-        let choices = self.space.canonical(&choices).ok()?;
-        self.asked.push(choices.clone());
-        self.records.push(TrialRecord {
-            id,
-            choices,
-            feedback: Vec::new(),
-        });
-        self.trial(id)
+        Some(call(session, &setting))
     }
 
     /// Asks until nothing is left: for strategies that need no training while they search.
@@ -189,28 +192,30 @@ impl Study {
     }
 
     pub fn tell(&mut self, id: TrialId, feedback: Feedback) -> Result<(), StudyError> {
+        self.check(id, &feedback)?;
+        self.session
+            .tell(id, feedback)
+            .ok_or(StudyError::UnknownTrial(id))
+    }
+
+    fn check(&self, trial: TrialId, feedback: &Feedback) -> Result<(), StudyError> {
         let targets = self.targets.len();
-        let record = self
-            .records
-            .get_mut(id.0 as usize)
-            .ok_or(StudyError::UnknownTrial(id))?;
-        if let Feedback::Measured { target, .. } = feedback
-            && target >= targets
-        {
-            return Err(StudyError::UnknownTarget {
-                trial: id,
+        match *feedback {
+            Feedback::Measured { target, .. } if target >= targets => Err(StudyError::UnknownTarget {
+                trial,
                 target,
                 targets,
-            });
+            }),
+            Feedback::Measured { .. }
+            | Feedback::Evaluated { .. }
+            | Feedback::Gradients { .. }
+            | Feedback::Failed { .. } => Ok(()),
         }
-        self.strategy.tell(id, &record.choices, &feedback);
-        record.feedback.push(feedback);
-        Ok(())
     }
 
     /// A trial that was asked for.
     pub fn trial(&self, id: TrialId) -> Option<Trial> {
-        let record = self.records.get(id.0 as usize)?;
+        let record = self.session.records().get(id.0 as usize)?;
         let estimates = estimates(&self.space, &self.targets, &record.choices)?;
         let keeps =
             |(target, estimate): (&Target, &Estimate)| target.constraints.violations(estimate).is_empty();
@@ -220,6 +225,7 @@ impl Study {
             architecture: self.space.decode(&record.choices).ok()?,
             feasible: self.targets.iter().zip(&estimates).map(keeps).collect(),
             estimates,
+            fidelity: record.fidelity,
         })
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::latency::Latency;
 use crate::space::{Architecture, Choices, Cost};
+use crate::strategy::Fidelity;
 
 /// Number of a trial in its study, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct Trial {
     pub estimates: Vec<Estimate>,
     /// Whether it keeps the bounds of each target as predicted.
     pub feasible: Vec<bool>,
+    /// How far it is to be trained.
+    pub fidelity: Fidelity,
 }
 
 /// What a candidate costs on one target, before it is trained.
@@ -55,6 +58,30 @@ pub struct TrialRecord {
     pub id: TrialId,
     pub choices: Choices,
     pub feedback: Vec<Feedback>,
+    /// How far it is trained; to the end when not given.
+    #[serde(default, skip_serializing_if = "Fidelity::is_full")]
+    pub fidelity: Fidelity,
+    /// Trials of one generation were proposed together, without knowing of each other.
+    #[serde(default)]
+    pub generation: u32,
+}
+
+impl TrialRecord {
+    /// Whether nothing more is to be waited for.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.feedback.iter().any(|feedback| match feedback {
+            Feedback::Evaluated { .. } | Feedback::Gradients { .. } | Feedback::Failed { .. } => true,
+            Feedback::Measured { .. } => false,
+        })
+    }
+
+    /// What it was said to reach at its fidelity.
+    pub fn accuracy(&self) -> Option<f64> {
+        self.feedback.iter().rev().find_map(|feedback| match feedback {
+            Feedback::Evaluated { accuracy } => Some(*accuracy),
+            Feedback::Measured { .. } | Feedback::Gradients { .. } | Feedback::Failed { .. } => None,
+        })
+    }
 }
 
 impl Estimate {

@@ -87,3 +87,27 @@ fn one_net_already_helps() {
             .is_err()
     );
 }
+
+#[test]
+fn the_error_bar_holds_for_networks_it_has_not_seen() {
+    let space = space();
+    // Each network off by up to 6 % in a way that no calibration can know.
+    let noisy = |net: &Architecture| {
+        let off = f64::from(net.id().bytes().map(u32::from).sum::<u32>() % 13) / 100.0 - 0.06;
+        let Latency { p50_us, p95_us } = truth(net);
+        Latency {
+            p50_us: p50_us * (1.0 + off),
+            p95_us: p95_us * (1.0 + off),
+        }
+    };
+    let nets: Vec<_> = calibration_nets(&space, 20, 3)
+        .into_iter()
+        .map(|net| (net.clone(), noisy(&net)))
+        .collect();
+    let mut model = profile(&space);
+    let fit = model.calibrate(&nets).unwrap();
+    assert!((0.02..0.12).contains(&fit.error_bar), "{fit:?}");
+    let fresh = calibration_nets(&space, 100, 4);
+    let kept = |net: &&Architecture| noisy(net).p95_us <= model.predict_at_most(net).unwrap().p95_us;
+    assert!(fresh.iter().filter(kept).count() >= 90);
+}

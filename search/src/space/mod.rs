@@ -182,15 +182,30 @@ impl Space {
     }
 
     fn without_idle(&self, mut choices: Choices) -> Choices {
-        let mut depth = 0;
-        for (slot, option) in self.slots.iter().zip(&mut choices.0) {
-            match slot.kind {
-                SlotKind::Depth { .. } => depth = self.filled.depths[usize::from(*option)] as usize,
-                SlotKind::Block { place, .. } if place >= depth => *option = 0,
-                SlotKind::Block { .. } | SlotKind::Resolution | SlotKind::Width => {}
+        for (has_effect, option) in self.effective(&choices).into_iter().zip(&mut choices.0) {
+            if !has_effect {
+                *option = 0;
             }
         }
         choices
+    }
+
+    /// Which slots of a point have an effect: blocks beyond a stage's depth have none.
+    pub(crate) fn effective(&self, choices: &Choices) -> Vec<bool> {
+        let mut depth = 0;
+        let mut effective = |(slot, option): (&Slot, &u8)| match slot.kind {
+            SlotKind::Depth { .. } => {
+                depth = self
+                    .filled
+                    .depths
+                    .get(usize::from(*option))
+                    .map_or(0, |d| *d as usize);
+                true
+            }
+            SlotKind::Block { place, .. } => place < depth,
+            SlotKind::Resolution | SlotKind::Width => true,
+        };
+        self.slots.iter().zip(&choices.0).map(&mut effective).collect()
     }
 
     /// Tries the depths of a stage one after the other: after rounding, neighbouring stages may look alike.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::space::Choices;
-use crate::strategy::{Problem, Strategy};
+use crate::strategy::{Problem, Proposal, Strategy};
 
 /// Random choice has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,33 +29,48 @@ impl Random {
 }
 
 impl Strategy for Random {
-    fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Option<Choices> {
-        let new = |choices: &Choices| (problem.feasible)(choices) && !problem.asked.contains(choices);
-        let drawn = (0..DRAWS).map(|_| problem.space.sample(rng)).find(&new);
-        drawn.or_else(|| (0..WALKS).find_map(|_| walk(problem, rng, &new)))
+    fn ask(&mut self, problem: &Problem<'_>, rng: &mut ChaCha8Rng) -> Vec<Proposal> {
+        draw(problem, rng, &|choices| problem.is_new(choices))
+            .map(Proposal::full)
+            .into_iter()
+            .collect()
     }
+
+    fn learns(&self) -> bool {
+        false
+    }
+}
+
+/// A point drawn evenly among the wanted ones inside the bounds.
+pub(super) fn draw(
+    problem: &Problem<'_>,
+    rng: &mut ChaCha8Rng,
+    wanted: &dyn Fn(&Choices) -> bool,
+) -> Option<Choices> {
+    let drawn = (0..DRAWS).map(|_| problem.landscape.sample(rng)).find(wanted);
+    drawn.or_else(|| (0..WALKS).find_map(|_| walk(problem, rng, wanted)))
 }
 
 /// A random walk that never leaves the bounds: reaches what even draws hardly hit.
-fn walk(problem: &Problem<'_>, rng: &mut ChaCha8Rng, new: &dyn Fn(&Choices) -> bool) -> Option<Choices> {
+fn walk(problem: &Problem<'_>, rng: &mut ChaCha8Rng, wanted: &dyn Fn(&Choices) -> bool) -> Option<Choices> {
     let mut here = problem.start.clone();
     for _ in 0..STEPS {
-        let next = step(problem, rng, &here);
-        if (problem.feasible)(&next) {
+        if let Some(next) = step(problem, rng, &here).filter(|next| (problem.feasible)(next)) {
             here = next;
         }
     }
-    if new(&here) {
+    if wanted(&here) {
         Some(here)
     } else {
-        new(problem.start).then(|| problem.start.clone())
+        wanted(problem.start).then(|| problem.start.clone())
     }
 }
 
-fn step(problem: &Problem<'_>, rng: &mut ChaCha8Rng, from: &Choices) -> Choices {
-    let slots = problem.space.slots();
+/// One slot drawn anew; `None` when that is no point.
+pub(super) fn step(problem: &Problem<'_>, rng: &mut ChaCha8Rng, from: &Choices) -> Option<Choices> {
+    let options = problem.landscape.options();
     let mut next = from.clone();
-    let slot = rng.random_range(0..slots.len());
-    next.0[slot] = rng.random_range(0..slots[slot].options) as u8;
-    problem.space.canonical(&next).unwrap_or(next)
+    let slot = rng.random_range(0..options.len());
+    next.0[slot] = rng.random_range(0..options[slot]) as u8;
+    problem.landscape.canonical(&next)
 }

@@ -28,7 +28,7 @@ pub(super) fn choose(study: &Study, target: usize, n: usize) -> Vec<Finalist> {
         return Vec::new();
     };
     let mut ranked = Vec::new();
-    for record in &study.records {
+    for record in study.records() {
         let Some(trial) = study
             .trial(record.id)
             .filter(|trial| trial.feasible.get(target) == Some(&true))
