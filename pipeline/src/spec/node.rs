@@ -71,7 +71,8 @@ pub struct NodeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub back_edges: Vec<String>,
-    /// Calls of this node that may run at once, for calculators that can; what they send leaves in order.
+    /// Calls of this node that may run at once (MediaPipe's `max_in_flight`). Accepted, but calls of one node don't
+    /// overlap yet: results are the same, only later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub parallel: Option<u32>,
