@@ -123,16 +123,15 @@ impl StallLog {
     pub fn note(&mut self, found: Vec<Stall>) -> Vec<Stall> {
         let mut new = Vec::new();
         for stall in found {
-            match self.0.iter_mut().rev().find(|known| known.is_same(&stall)) {
-                Some(known) => *known = stall,
-                None => {
-                    new.push(stall.clone());
-                    if self.0.len() == KEPT {
-                        self.0.pop_front();
-                    }
-                    self.0.push_back(stall);
-                }
+            if let Some(known) = self.0.iter_mut().rev().find(|known| known.is_same(&stall)) {
+                *known = stall;
+                continue;
             }
+            new.push(stall.clone());
+            if self.0.len() == KEPT {
+                self.0.pop_front();
+            }
+            self.0.push_back(stall);
         }
         new
     }

@@ -62,6 +62,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     let sink = Arc::new(sink);
     let trace = args.trace.as_ref().map(|_| Arc::<Trace>::default());
     let metrics = args.metrics_address.map(Metrics::serve).transpose()?;
+    if let Some(metrics) = &metrics {
+        writeln!(io::stderr(), "figures at http://{}/metrics", metrics.address())?;
+    }
     let inputs = Inputs {
         side_packets: models(args)?,
         sink: sink.clone(),

@@ -1,5 +1,6 @@
 //! What a run tells its trace: calls, drops and waiting packets, at times that the step knows anyway.
 
+use crate::packet::Packet;
 use crate::run::context::Io;
 use crate::run::engine::Engine;
 use crate::run::inbox::Inbox;
@@ -45,7 +46,7 @@ impl Engine {
 /// A source's frame is the first that it sends.
 fn first_sent(io: &Io) -> Timestamp {
     let mut sent = io.shards.iter().filter_map(|shard| shard.packets.first());
-    sent.next().map_or(Timestamp::UNSET, |packet| packet.timestamp())
+    sent.next().map_or(Timestamp::UNSET, Packet::timestamp)
 }
 
 fn tell_drops(tracing: &Tracing, index: usize, inbox: &mut Inbox, now: i64) {
