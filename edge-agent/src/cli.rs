@@ -3,8 +3,10 @@
 mod check;
 mod file;
 mod graph;
+mod reload;
 mod replay;
 mod run;
+mod signals;
 mod table;
 
 use std::io::{IsTerminal, Write};

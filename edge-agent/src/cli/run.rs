@@ -23,7 +23,9 @@ use pipeline::{Inputs, Registry, RunningGraph};
 use serde_json::{Value, json};
 
 use super::file::load;
+use super::reload::Reloader;
 use super::replay::replay;
+use super::signals::Signals;
 use super::table::{line, table};
 use crate::args::RunArgs;
 use crate::io::inference::LazyRuntime;
@@ -45,6 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let mut reloader = Reloader::new(args);
     if let Some(feed) = &args.feed {
         return replay(args, feed, &graph);
     }
@@ -60,9 +63,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         ..Inputs::default()
     };
     let running = graph.start(inputs)?;
-    let stop = interrupted()?;
+    let signals = Signals::listen()?;
     let end = args.duration.map(|duration| Instant::now() + duration.get());
-    let outcome = watch(&running, end, &stop, live)?;
+    let outcome = watch(&running, end, &signals, &mut reloader, live)?;
     let stats = running.stats();
     drop(running);
     let results = sink.close();
@@ -108,13 +111,19 @@ pub(super) fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
 }
 
 /// Shows the run until its time or its sources end; tells how it ended.
-fn watch(running: &RunningGraph, end: Option<Instant>, stop: &Interrupt, live: bool) -> Result<RunStatus> {
+fn watch(
+    running: &RunningGraph,
+    end: Option<Instant>,
+    signals: &Signals,
+    reloader: &mut Reloader<'_>,
+    live: bool,
+) -> Result<RunStatus> {
     let mut err = io::stderr();
     let mut drawn = 0;
     let (mut stopping, mut said) = (None, Instant::now());
     loop {
         let now = Instant::now();
-        if stopping.is_none() && (end.is_some_and(|end| now >= end) || stop.was_asked()) {
+        if stopping.is_none() && (end.is_some_and(|end| now >= end) || signals.ask_to_stop()) {
             running.stop();
             stopping = Some(now);
         }
@@ -130,6 +139,16 @@ fn watch(running: &RunningGraph, end: Option<Instant>, stop: &Interrupt, live: b
         } else if said.elapsed() >= PLAIN {
             said = Instant::now();
             writeln!(err, "{}", line(&running.stats()))?;
+        }
+        if stopping.is_none() && !over {
+            let said = reloader.look(running, signals.reloads());
+            for text in &said {
+                writeln!(err, "{text}")?;
+            }
+            if !said.is_empty() {
+                // The table goes on below.
+                drawn = 0;
+            }
         }
         if over {
             return Ok(running.status());
@@ -147,45 +166,6 @@ fn redraw(err: &mut io::Stderr, drawn: u16, lines: &[String]) -> io::Result<u16>
     }
     err.execute(Clear(ClearType::FromCursorDown))?;
     Ok(lines.len() as u16)
-}
-
-/// Whether Ctrl-C or SIGTERM came.
-#[derive(Debug)]
-struct Interrupt(Arc<AtomicU64>);
-
-impl Interrupt {
-    fn was_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// The second Ctrl-C ends the process at once.
-fn interrupted() -> Result<Interrupt> {
-    let asked = Arc::new(AtomicU64::new(0));
-    let count = asked.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let wait = async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = int.recv() => {}
-                _ = term.recv() => {}
-            }
-            if count.fetch_add(1, Ordering::Relaxed) > 0 {
-                std::process::exit(130);
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || runtime.block_on(wait))?;
-    Ok(Interrupt(asked))
 }
 
 /// Prints the sinks' results as lines of JSON, or only counts them.
