@@ -157,6 +157,10 @@ pub struct RunArgs {
     /// Count the sinks' results instead of printing them.
     #[arg(long, short)]
     pub quiet: bool,
+    /// Read the graph again when its file, a subgraph's or a model's changes, and go over to it without ending what stays
+    /// the same; SIGHUP does so too, at any time.
+    #[arg(long, conflicts_with = "feed")]
+    pub watch: bool,
     /// Feed the graph with the lines of this file, then close its inputs and wait for the end; `-` reads standard
     /// input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "report"])]

@@ -4,8 +4,10 @@ mod check;
 mod file;
 mod graph;
 mod metrics;
+mod reload;
 mod replay;
 mod run;
+mod signals;
 mod table;
 mod trace;
 

@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 
 use super::file::load;
 use super::metrics::Metrics;
+use super::reload::Reloader;
 use super::replay::replay;
+use super::signals::Signals;
 use super::table::{line, stalled, table};
 use super::trace;
 use crate::args::RunArgs;
@@ -52,6 +54,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let mut reloader = Reloader::new(args);
     if let Some(feed) = &args.feed {
         return replay(args, feed, &graph);
     }
@@ -73,7 +76,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         ..Inputs::default()
     };
     let running = graph.start(inputs)?;
-    let stop = interrupted()?;
+    let signals = Signals::listen()?;
     let end = args.duration.map(|duration| Instant::now() + duration.get());
     let mut watch = Watch {
         live,
@@ -81,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         stalls: StallLog::default(),
         metrics,
     };
-    let outcome = watch.run(&running, end, &stop)?;
+    let outcome = watch.run(&running, end, &signals, &mut reloader)?;
     let stats = running.stats();
     drop(running);
     let results = sink.close();
@@ -140,12 +143,18 @@ struct Watch {
 
 impl Watch {
     /// Shows the run until its time or its sources end; tells how it ended.
-    fn run(&mut self, running: &RunningGraph, end: Option<Instant>, stop: &Interrupt) -> Result<RunStatus> {
+    fn run(
+        &mut self,
+        running: &RunningGraph,
+        end: Option<Instant>,
+        signals: &Signals,
+        reloader: &mut Reloader<'_>,
+    ) -> Result<RunStatus> {
         let mut stopping = None;
         let (mut said, mut shown) = (Instant::now(), None);
         loop {
             let now = Instant::now();
-            if stopping.is_none() && (end.is_some_and(|end| now >= end) || stop.was_asked()) {
+            if stopping.is_none() && (end.is_some_and(|end| now >= end) || signals.ask_to_stop()) {
                 running.stop();
                 stopping = Some(now);
             }
@@ -164,6 +173,16 @@ impl Watch {
             }
             if !self.live {
                 Self::say(running, &new, &mut said)?;
+            }
+            if stopping.is_none() && !over {
+                let changes = reloader.look(running, signals.reloads());
+                for text in &changes {
+                    writeln!(io::stderr(), "{text}")?;
+                }
+                if !changes.is_empty() {
+                    // The table goes on below.
+                    self.drawn = 0;
+                }
             }
             if over {
                 return Ok(running.status());
@@ -211,45 +230,6 @@ fn redraw(err: &mut io::Stderr, drawn: u16, lines: &[String]) -> io::Result<u16>
     }
     err.execute(Clear(ClearType::FromCursorDown))?;
     Ok(lines.len() as u16)
-}
-
-/// Whether Ctrl-C or SIGTERM came.
-#[derive(Debug)]
-struct Interrupt(Arc<AtomicU64>);
-
-impl Interrupt {
-    fn was_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
-    }
-}
-
-/// The second Ctrl-C ends the process at once.
-fn interrupted() -> Result<Interrupt> {
-    let asked = Arc::new(AtomicU64::new(0));
-    let count = asked.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let wait = async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = int.recv() => {}
-                _ = term.recv() => {}
-            }
-            if count.fetch_add(1, Ordering::Relaxed) > 0 {
-                std::process::exit(130);
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || runtime.block_on(wait))?;
-    Ok(Interrupt(asked))
 }
 
 /// Prints the sinks' results as lines of JSON, or only counts them.
