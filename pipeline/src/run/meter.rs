@@ -53,8 +53,9 @@ impl Meter {
         tally.produced += call.produced;
         tally.process.record(call.end - call.start);
         if let Some(captured) = call.captured {
-            tally.start_age.record(call.start - captured);
-            tally.end_age.record(call.end - captured);
+            // A packet's time is whatever its sender says, down to the smallest there is.
+            tally.start_age.record(call.start.saturating_sub(captured));
+            tally.end_age.record(call.end.saturating_sub(captured));
         }
         if let Some(planned) = call.planned {
             tally.lateness.record(call.start - planned);

@@ -103,6 +103,29 @@ fn names_are_prefixed_and_ports_joined() {
 }
 
 #[test]
+fn streams_inside_have_names_that_streams_may_have() {
+    let text = "
+inputStreams: [in]
+outputStreams: [out]
+nodes:
+- {name: Left-Eye, calculator: Two, inputs: [in], outputs: [mid]}
+- {calculator: Two, inputs: [mid], outputs: [out]}
+subgraphs:
+  Two: {inputStreams: [i], outputStreams: [o],
+        nodes: [{name: a, calculator: A, inputs: [i], outputs: [m]}, {name: b, calculator: B, inputs: [m], outputs: [o]}]}
+";
+    assert_eq!(
+        flat(text),
+        [
+            "Left-Eye__a A in > left_eye__m",
+            "Left-Eye__b B left_eye__m > mid",
+            "Two__a A mid > two__m",
+            "Two__b B two__m > out",
+        ]
+    );
+}
+
+#[test]
 fn a_graph_without_subgraphs_stays_as_it_is() {
     let text = "inputStreams: ['A:a']\nnodes: [{calculator: X, inputs: [a], options: {b: 1}}]";
     assert_eq!(expand(&spec(text)).unwrap().graph, spec(text));

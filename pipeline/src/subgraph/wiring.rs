@@ -118,7 +118,11 @@ impl Names {
     fn outside(&self, prefix: &str, inside: &str) -> Option<String> {
         match self.ports.get(inside) {
             Some(outside) => outside.clone(),
-            None => Some(format!("{prefix}{inside}")),
+            // Names of nodes may have capitals and hyphens, those of streams not.
+            None => Some(format!(
+                "{}{inside}",
+                prefix.to_ascii_lowercase().replace('-', "_")
+            )),
         }
     }
 
