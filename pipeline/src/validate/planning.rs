@@ -150,6 +150,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         in_flight: draft.spec.in_flight,
         class: draft.spec.priority,
         on_failure: draft.spec.on_failure,
+        stuck_after: draft.spec.stuck_after.map(nanos),
         parallel: draft.spec.parallel.map_or(1, |parallel| parallel as usize),
         executor: executor.map_or(0, |place| place + 1),
         layer: draft.spec.source_layer,
