@@ -2,6 +2,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod context;
+mod current;
 pub(crate) mod deliver;
 mod end;
 pub(crate) mod engine;
@@ -20,14 +21,15 @@ mod restart;
 pub(crate) mod shard;
 mod step;
 mod streams;
+mod stuck;
 mod tell;
 mod threads;
 mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard};
+use std::thread;
 use std::time::Duration;
 
 use crate::backend::{Backend, NoBackend};
@@ -37,6 +39,7 @@ use crate::options::OptionError;
 use crate::packet::{Packet, SidePacket};
 use crate::run::cell::Cell;
 use crate::run::context::{Ports, Services, SharedSink};
+use crate::run::current::Current;
 use crate::run::engine::{Engine, Progress};
 pub use crate::run::error::{FeedError, RunError, StartError};
 use crate::run::pool::{Classes, Pool};
@@ -135,16 +138,7 @@ impl RunStatus {
 
 /// A started graph. Dropping it cancels the run.
 pub struct RunningGraph {
-    /// A reload puts another one in its place.
-    engine: RwLock<Arc<Engine>>,
-    progress: Arc<Progress>,
-    /// Hears of a clock that moves by hand.
-    timed: Arc<Mutex<Weak<Engine>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Worker threads, in place of what the graph says.
-    threads_asked: Option<usize>,
-    /// One reload at a time.
-    changing: Mutex<()>,
+    current: Arc<Current>,
     started: i64,
     window_started: Mutex<i64>,
 }
@@ -172,17 +166,14 @@ impl ValidatedGraph {
             }
         }));
         let started = clock.nanos();
+        let current = Current::new(&engine, progress, timed, threads);
+        threads::start(&engine, &workers, true, &current.threads)?;
         let graph = RunningGraph {
-            engine: RwLock::new(Arc::clone(&engine)),
-            progress,
-            timed,
-            threads: Mutex::default(),
-            threads_asked: threads,
-            changing: Mutex::default(),
+            current: Arc::new(current),
             started,
             window_started: Mutex::new(started),
         };
-        threads::start(&engine, &workers, true, &graph.threads)?;
+        graph.current.watch_for_stuck_nodes()?;
         Ok(graph)
     }
 
@@ -268,11 +259,11 @@ impl ValidatedGraph {
 impl RunningGraph {
     /// What runs the graph now. Hold it no longer than for one call: a reload waits for it.
     fn engine(&self) -> RwLockReadGuard<'_, Arc<Engine>> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+        self.current.engine()
     }
 
     pub fn status(&self) -> RunStatus {
-        lock(&self.progress.outcome).status.clone()
+        lock(&self.current.progress.outcome).status.clone()
     }
 
     /// Ends the sources and the graph's inputs; what is on its way is still processed.
@@ -301,20 +292,22 @@ impl RunningGraph {
 
     /// Waits until the run is over.
     pub fn wait(&self) -> Result<(), RunError> {
-        let outcome = lock(&self.progress.outcome);
+        let outcome = lock(&self.current.progress.outcome);
         let over = self
+            .current
             .progress
             .changed
             .wait_while(outcome, |outcome| !outcome.status.is_over());
         let result = over.unwrap_or_else(PoisonError::into_inner).error.clone();
-        threads::join(std::mem::take(&mut *lock(&self.threads)));
+        threads::join(std::mem::take(&mut *lock(&self.current.threads)));
         result.map_or(Ok(()), Err)
     }
 
     /// Waits for the end at most this long; none when the run goes on, a node being stuck for instance.
     pub fn wait_timeout(&self, limit: Duration) -> Option<Result<(), RunError>> {
-        let outcome = lock(&self.progress.outcome);
+        let outcome = lock(&self.current.progress.outcome);
         let waited = self
+            .current
             .progress
             .changed
             .wait_timeout_while(outcome, limit, |outcome| !outcome.status.is_over());
@@ -327,9 +320,13 @@ impl RunningGraph {
 
     /// Waits until all nodes are open (or the run is over) and says how it went; none when the time is up.
     pub fn wait_open(&self, limit: Duration) -> Option<RunStatus> {
-        let outcome = lock(&self.progress.outcome);
+        let outcome = lock(&self.current.progress.outcome);
         let opening = |outcome: &mut engine::Outcome| outcome.status == RunStatus::Opening;
-        let waited = self.progress.changed.wait_timeout_while(outcome, limit, opening);
+        let waited = self
+            .current
+            .progress
+            .changed
+            .wait_timeout_while(outcome, limit, opening);
         let (outcome, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (outcome.status != RunStatus::Opening).then(|| outcome.status.clone())
     }
@@ -337,9 +334,9 @@ impl RunningGraph {
     /// Waits until nothing can run before the graph is fed or its clock moves, or the run is over.
     pub fn wait_idle(&self) {
         let asked = self.engine().services.pool.ask_idle();
-        let outcome = lock(&self.progress.outcome);
+        let outcome = lock(&self.current.progress.outcome);
         let busy = |outcome: &mut engine::Outcome| outcome.idle_asked < asked && !outcome.status.is_over();
-        drop(self.progress.changed.wait_while(outcome, busy));
+        drop(self.current.progress.changed.wait_while(outcome, busy));
     }
 }
 

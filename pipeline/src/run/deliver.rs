@@ -49,7 +49,12 @@ impl Engine {
 
     fn deliver(&self, shard: &mut Shard, outlet: &Outlet, now: i64, woken: &mut Woken) {
         let bound = shard.announce();
-        if let (Some(output), Some(observer)) = (outlet.observed, &self.observer) {
+        if let (Some(output), Some(observer), true) = (
+            outlet.observed,
+            &self.observer,
+            // A call that was given up may still end.
+            self.in_force.load(Ordering::Relaxed),
+        ) {
             let stream = self.plan.outputs.get(output).map_or("", String::as_str);
             for packet in &shard.packets {
                 observer.seen(stream, Observed::Packet(packet));

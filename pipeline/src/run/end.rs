@@ -92,6 +92,9 @@ impl Engine {
 
     /// Lets the graph run dry: sources are closed instead of run.
     pub(crate) fn stop(&self) {
+        if !self.in_force.load(Ordering::SeqCst) {
+            return;
+        }
         self.stopping.store(true, Ordering::SeqCst);
         {
             let mut outcome = lock(&self.progress.outcome);

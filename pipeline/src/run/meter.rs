@@ -62,6 +62,14 @@ impl Meter {
         }
     }
 
+    /// Calls that came to an end.
+    pub(crate) fn calls(&self) -> u64 {
+        [&self.before, &self.window]
+            .iter()
+            .map(|tally| tally.processed + tally.errors)
+            .sum()
+    }
+
     pub(crate) fn failed(&mut self) {
         self.window.errors += 1;
     }

@@ -16,9 +16,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::packet::SidePacket;
+use crate::run::current::Current;
 use crate::run::engine::Engine;
 use crate::run::inbox::Phase;
-use crate::run::reload::diff::{Diff, Fate, is_adjusted};
+use crate::run::reload::diff::{Diff, Fate, is_adjusted, maker};
 use crate::run::reload::prepare::Prepared;
 pub use crate::run::reload::report::{ReloadError, ReloadReport};
 use crate::run::reload::switch::Switch;
@@ -48,10 +49,67 @@ impl RunningGraph {
         new: &ValidatedGraph,
         side_packets: BTreeMap<String, SidePacket>,
     ) -> Result<ReloadReport, ReloadError> {
+        let report = self.current.reload(new, side_packets)?;
+        if let Err(error) = self.current.watch_for_stuck_nodes() {
+            tracing::warn!(%error, "nobody looks for nodes that are stuck");
+        }
+        Ok(report)
+    }
+}
+
+impl Current {
+    fn reload(
+        &self,
+        new: &ValidatedGraph,
+        side_packets: BTreeMap<String, SidePacket>,
+    ) -> Result<ReloadReport, ReloadError> {
         let one_at_a_time = lock(&self.changing);
         self.wait_until_open()?;
         let old = Arc::clone(&self.engine());
-        let inputs = Inputs {
+        let prepared = Prepared::new(new, self.inputs(&old, side_packets), &self.progress)?;
+        let diff = {
+            let before = lock(&old.opening.side);
+            Diff::new(&old.plan, &new.0, &before, &lock(&prepared.engine.opening.side))
+        };
+        prepared.open(&old, &diff)?;
+        let mut report = self.switch(&old, &prepared, &diff, &[])?;
+        let before = std::mem::replace(&mut *lock(&self.threads), prepared.take_threads());
+        // The last of the old workers closes the nodes that have no place in the new graph.
+        threads::join(before);
+        drop(one_at_a_time);
+        name_nodes(&mut report, &old, &prepared.engine, &diff);
+        Ok(report)
+    }
+
+    /// Goes over to the same graph with these nodes made anew; their present calls are left to themselves.
+    pub(super) fn replace_stuck(&self, old: &Arc<Engine>, stuck: &[usize]) -> Result<(), ReloadError> {
+        let _one_at_a_time = lock(&self.changing);
+        if !Arc::ptr_eq(old, &self.engine()) {
+            // A reload came first.
+            return Ok(());
+        }
+        let given = {
+            let side = lock(&old.opening.side);
+            let given = side.iter().filter(|(name, _)| maker(&old.plan, name).is_none());
+            given
+                .map(|(name, packet)| (name.clone(), packet.clone()))
+                .collect()
+        };
+        let graph = ValidatedGraph(Arc::clone(&old.plan));
+        let prepared = Prepared::new(&graph, self.inputs(old, given), &self.progress)?;
+        let diff = Diff::without(old.cells.len(), stuck);
+        prepared.open(old, &diff)?;
+        self.switch(old, &prepared, &diff, stuck)?;
+        for cell in stuck.iter().filter_map(|node| prepared.engine.cells.get(*node)) {
+            lock(&cell.meter).failed();
+        }
+        // Nobody waits for the threads of the old engine: one of them is stuck.
+        *lock(&self.threads) = prepared.take_threads();
+        Ok(())
+    }
+
+    fn inputs(&self, old: &Engine, side_packets: BTreeMap<String, SidePacket>) -> Inputs {
+        Inputs {
             side_packets,
             sink: Arc::clone(&old.services.sink.0),
             clock: Arc::clone(old.services.pool.clock()),
@@ -59,20 +117,7 @@ impl RunningGraph {
             observer: old.observer.clone(),
             threads: self.threads_asked,
             trace: old.tracing.as_ref().map(Tracing::trace),
-        };
-        let prepared = Prepared::new(new, inputs, &self.progress)?;
-        let diff = {
-            let before = lock(&old.opening.side);
-            Diff::new(&old.plan, &new.0, &before, &lock(&prepared.engine.opening.side))
-        };
-        prepared.open(&old, &diff)?;
-        let mut report = self.switch(&old, &prepared, &diff)?;
-        let before = std::mem::replace(&mut *lock(&self.threads), prepared.take_threads());
-        // The last of the old workers closes the nodes that have no place in the new graph.
-        threads::join(before);
-        drop(one_at_a_time);
-        name_nodes(&mut report, &old, &prepared.engine, &diff);
-        Ok(report)
+        }
     }
 
     fn wait_until_open(&self) -> Result<(), ReloadError> {
@@ -87,11 +132,18 @@ impl RunningGraph {
         }
     }
 
-    /// Waits for the moment, and lets the new engine take over.
-    fn switch(&self, old: &Engine, prepared: &Prepared, diff: &Diff) -> Result<ReloadReport, ReloadError> {
+    /// Waits for the moment, and lets the new engine take over. `stuck` nodes are waited for no more.
+    fn switch(
+        &self,
+        old: &Engine,
+        prepared: &Prepared,
+        diff: &Diff,
+        stuck: &[usize],
+    ) -> Result<ReloadReport, ReloadError> {
         let end = Instant::now() + LIMIT;
         let pool = &old.services.pool;
         let mut slow = slow_nodes(old);
+        slow.retain(|node| !stuck.contains(node));
         loop {
             pool.keep_back(slow.iter().copied());
             while let Some(node) = slow.iter().copied().find(|node| is_running(old, *node)) {
@@ -104,7 +156,7 @@ impl RunningGraph {
             // From here on nobody feeds the graph.
             let mut place = self.engine.write().unwrap_or_else(PoisonError::into_inner);
             let began = Instant::now();
-            if pool.hold_all(STOP, 0) {
+            if pool.hold_all(STOP, stuck.len()) {
                 if pool.is_halted() || old.stopping.load(Ordering::SeqCst) {
                     pool.release();
                     return Err(ReloadError::Over);
@@ -135,7 +187,7 @@ impl RunningGraph {
             }
             drop(place);
             // What runs now is slower than it usually is.
-            let running = (0..old.cells.len()).filter(|node| is_running(old, *node));
+            let running = (0..old.cells.len()).filter(|node| is_running(old, *node) && !stuck.contains(node));
             slow.extend(running);
             if Instant::now() > end {
                 pool.release();

@@ -132,6 +132,9 @@ fn node() -> impl Strategy<Value = NodeSpec> {
         in_flight,
         priority: if high { Priority::High } else { Priority::Normal },
         on_failure: if high { OnFailure::Restart } else { OnFailure::Fail },
+        stuck_after: age
+            .filter(|_| high)
+            .and_then(|age| format!("{age}s").parse().ok()),
         ..node
     })
 }

@@ -64,6 +64,10 @@ pub struct NodeSpec {
     /// What happens when the node fails or panics.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_failure: OnFailure,
+    /// With `onFailure: restart`: a call that runs longer than this is given up, and the node is made anew. What the
+    /// call still sends is lost, and its thread is left to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_after: Option<Duration>,
     /// How the packets of the inputs become sets; the calculator's policy when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_policy: Option<InputPolicy>,

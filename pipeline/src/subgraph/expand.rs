@@ -234,6 +234,7 @@ fn refused(node: &NodeSpec) -> impl Iterator<Item = Problem> {
         (node.max_age.is_some(), "maxAge"),
         (node.deadline.is_some(), "deadline"),
         (node.in_flight.is_some(), "inFlight"),
+        (node.stuck_after.is_some(), "stuckAfter"),
     ];
     fields
         .into_iter()

@@ -62,6 +62,8 @@ pub(crate) struct PlannedNode {
     /// The node's own or, where that is higher, that of the nodes it feeds.
     pub(crate) class: Priority,
     pub(crate) on_failure: OnFailure,
+    /// Nanoseconds after which a call is given up and the node made anew.
+    pub(crate) stuck_after: Option<i64>,
     /// Calls that may run at once.
     pub(crate) parallel: usize,
     pub(crate) executor: usize,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::contract::Arity;
 use crate::spec::{ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, Priority};
 use crate::validate::plan::{
     Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort, RequiredSidePacket,
@@ -150,6 +151,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         in_flight: draft.spec.in_flight,
         class: draft.spec.priority,
         on_failure: draft.spec.on_failure,
+        stuck_after: draft.spec.stuck_after.map(nanos),
         parallel: draft.spec.parallel.map_or(1, |parallel| parallel as usize),
         executor: executor.map_or(0, |place| place + 1),
         layer: draft.spec.source_layer,
@@ -366,6 +368,9 @@ fn top_from(nodes: &[PlannedNode], sources: usize) -> usize {
 fn required_side_packets(node: &PlannedNode) -> impl Iterator<Item = RequiredSidePacket> {
     node.side.iter().filter_map(|(tag, _, name)| {
         let port = node.contract.side_inputs.iter().find(|port| port.tag == *tag)?;
+        if matches!(port.arity, Arity::Optional | Arity::Any) {
+            return None;
+        }
         let (name, node) = (name.clone(), node.name.clone());
         Some(RequiredSidePacket {
             name,

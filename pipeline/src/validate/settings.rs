@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::nearest::{listed, suggestion};
 use crate::spec::policy::{FixedSize, SyncSet};
-use crate::spec::{ExecutorSpec, GraphSpec, InFlight, InputPolicy, NodeSpec};
+use crate::spec::{ExecutorSpec, GraphSpec, InFlight, InputPolicy, NodeSpec, OnFailure};
 use crate::validate::error::{GraphError, Problem, Side};
 use crate::validate::node_names;
 use crate::validate::ports::{Entry, port_text, read, read_port};
@@ -109,6 +109,11 @@ fn check_node(node: &NodeSpec, executors: &[&str]) -> Vec<Problem> {
                 why: "`batchSize` and `parallel` don't go together; keep one of them",
             });
         }
+    }
+    if node.stuck_after.is_some() && node.on_failure != OnFailure::Restart {
+        problems.push(Problem::Settings {
+            why: "`stuckAfter` is for nodes that are made anew; add `onFailure: restart`",
+        });
     }
     problems.extend(role(node));
     problems

@@ -73,6 +73,21 @@ impl Diff {
         }
     }
 
+    /// The same graph, but for some nodes that are made anew.
+    pub(super) fn without(nodes: usize, anew: &[usize]) -> Self {
+        let fate = |node| {
+            if anew.contains(&node) {
+                Fate::Replaced(node)
+            } else {
+                Fate::Kept(node)
+            }
+        };
+        Self {
+            fates: (0..nodes).map(fate).collect(),
+            removed: Vec::new(),
+        }
+    }
+
     pub(super) fn kept(&self, index: usize) -> Option<usize> {
         match self.fates.get(index) {
             Some(Fate::Kept(before)) => Some(*before),
@@ -156,7 +171,8 @@ pub(super) fn is_adjusted(old: &PlannedNode, new: &PlannedNode) -> bool {
     let limits = |node: &PlannedNode| -> Vec<usize> { node.inputs.iter().map(|port| port.limit).collect() };
     let more = |node: &PlannedNode| {
         (
-            (node.deadline, node.in_flight, node.class, node.on_failure),
+            (node.deadline, node.in_flight, node.class),
+            (node.on_failure, node.stuck_after),
             (node.parallel, node.executor, node.layer),
             limits(node),
         )

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 
 use crate::run::cell::{Cell, Life, rules};
@@ -34,11 +35,11 @@ impl Switch<'_> {
         self.keep_promises();
         dropped += self.connect();
         self.count();
+        self.old.in_force.store(false, Ordering::SeqCst);
+        self.new.in_force.store(true, Ordering::SeqCst);
         let mut woken = Woken::new();
         self.send_what_open_sent(&mut woken);
         self.resume(&phases, &mut woken);
-        self.new.in_force.store(true, Ordering::SeqCst);
-        self.old.in_force.store(false, Ordering::SeqCst);
         self.new.services.pool.publish_all(woken);
         self.new.services.pool.take_over(&self.old.services.pool);
         dropped
@@ -58,7 +59,13 @@ impl Switch<'_> {
         let nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
         let mut bounds = nodes.filter_map(|(node, cell)| {
             let output = node.outputs.iter().position(|port| port.stream == stream)?;
-            Some(lock(&cell.body).io.shards.get(output)?.bound())
+            // A node that is stuck keeps its body to itself.
+            let body = match cell.body.try_lock() {
+                Ok(body) => body,
+                Err(TryLockError::Poisoned(broken)) => broken.into_inner(),
+                Err(TryLockError::WouldBlock) => return None,
+            };
+            Some(body.io.shards.get(output)?.bound())
         });
         bounds.next()
     }

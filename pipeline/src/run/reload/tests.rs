@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, VirtualClock};
 use crate::packet::{Packet, SidePacket};
-use crate::run::reload::tests::calculators::{Log, registry};
+use crate::run::reload::tests::calculators::{Gate, Log, registry};
 use crate::run::reload::{ReloadError, ReloadReport};
 use crate::run::{FeedError, Inputs, Observer, RunStatus, RunningGraph};
 use crate::testing::{Recorder, at};
@@ -28,16 +28,18 @@ struct Bench {
     seen: Arc<Recorder>,
     clock: Arc<VirtualClock>,
     log: Log,
+    gate: Gate,
     side: BTreeMap<String, SidePacket>,
 }
 
 impl Bench {
     fn start(text: &str, threads: usize) -> Self {
         let (seen, log) = (Arc::new(Recorder::default()), Log::default());
-        let clock = Arc::new(VirtualClock::by_hand(0));
+        let (clock, gate) = (Arc::new(VirtualClock::by_hand(0)), Gate::default());
         let side = BTreeMap::from([
             ("log".to_owned(), SidePacket::new(log.clone())),
             ("model".to_owned(), SidePacket::new(1_i64)),
+            ("gate".to_owned(), SidePacket::new(gate.clone())),
         ]);
         let inputs = Inputs {
             side_packets: side.clone(),
@@ -53,6 +55,7 @@ impl Bench {
             seen,
             clock,
             log,
+            gate,
             side,
         }
     }
@@ -365,4 +368,36 @@ outputStreams: [b]";
         (&["Probe_1".to_owned()][..], 0)
     );
     assert_eq!(bench.log.count("open"), 3);
+}
+
+/// A call that doesn't return: its node is made anew beside it, and nobody else notices.
+#[test]
+fn a_stuck_node_is_replaced() {
+    let text = "nodes:
+- {name: camera, calculator: Ticker, outputs: [a], sidePackets: {LOG: log}}
+- {name: hang, calculator: Hang, inputs: [a], outputs: [b], options: {on: 2}, onFailure: restart, stuckAfter: 20ms, sidePackets: {LOG: log, GATE: gate}}
+- {name: right, calculator: Probe, inputs: [a], outputs: [c], sidePackets: {LOG: log}}
+outputStreams: [b, c]";
+    for threads in [1, 2, 4] {
+        let bench = Bench::start(text, threads);
+        bench.ticks(5);
+        assert_eq!(bench.seen.stream("b"), "0:0 10000:1 30000:3 40000:4 50000:5");
+        assert_eq!(
+            bench.seen.stream("c"),
+            "0:0 10000:1 20000:2 30000:3 40000:4 50000:5"
+        );
+        let stats = bench.running.stats();
+        let hang = stats.nodes.iter().find(|node| node.name == "hang").unwrap();
+        assert_eq!((hang.errors, hang.processed), (1, 5));
+        assert_eq!((bench.log.count("open hang"), bench.log.count("open")), (2, 4));
+        // What the old call sends when it ends at last is lost.
+        bench.gate.open();
+        bench.ticks(1);
+        bench.running.stop();
+        bench.running.wait_timeout(LIMIT).unwrap().unwrap();
+        assert_eq!(
+            bench.seen.stream("b"),
+            "0:0 10000:1 30000:3 40000:4 50000:5 60000:6 |"
+        );
+    }
 }

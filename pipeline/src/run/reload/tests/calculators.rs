@@ -1,6 +1,6 @@
 //! Nodes that tell when they are opened and closed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ pub(super) fn registry() -> Registry {
     crate::testing::registry()
         .with(NodeType::of::<Ticker>())
         .with(NodeType::of::<Probe>())
+        .with(NodeType::of::<Hang>())
 }
 
 #[derive(Debug, Clone, Default)]
@@ -153,6 +154,70 @@ impl Node for Probe {
 
     fn close(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
         say(ctx, &format!("close {} after {}", ctx.node(), self.seen));
+        Ok(())
+    }
+}
+
+/// Whether whoever hangs may go on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(super) fn open(&self) {
+        *lock(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        drop(self.0.1.wait_while(lock(&self.0.0), |open| !*open));
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(super) struct HangOptions {
+    on: i64,
+}
+
+/// Passes numbers on, but hangs on one of them until the gate opens.
+pub(super) struct Hang(i64);
+
+impl Calculator for Hang {
+    const NAME: &'static str = "Hang";
+    const DOC: &'static str = "Hangs.";
+    type Options = HangOptions;
+
+    fn contract(_options: &HangOptions) -> Contract {
+        let contract = Contract::default()
+            .input(Port::of::<i64>(""))
+            .output(Port::of::<i64>(""));
+        contract
+            .side_input(Port::of::<Log>("LOG").arity(Arity::Optional))
+            .side_input(Port::of::<Gate>("GATE"))
+    }
+
+    fn new(options: HangOptions) -> Self {
+        Self(options.on)
+    }
+}
+
+impl Node for Hang {
+    fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
+        say(ctx, &format!("open {}", ctx.node()));
+        Ok(())
+    }
+
+    fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
+        let value = ctx.get::<i64>(0)?.copied().unwrap_or(0);
+        if value == self.0 {
+            ctx.side::<Gate>("GATE")?.wait();
+        }
+        ctx.send_value(0, value);
+        Ok(Flow::Continue)
+    }
+
+    fn close(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
+        say(ctx, &format!("close {}", ctx.node()));
         Ok(())
     }
 }
