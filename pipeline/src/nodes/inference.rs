@@ -2,7 +2,7 @@
 
 mod batch;
 mod quantize;
-mod shared;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::contract::{Arity, Contract, Port};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::nodes::inference::batch::{join, part};
 use crate::nodes::inference::quantize::{Quantization, to_float, to_integer};
-use crate::nodes::inference::shared::{Shared, shared};
+use crate::nodes::inference::sessions::{Shared, shared};
 use crate::options::OptionError;
 use crate::packet::{Packet, Payload};
 use crate::sync::lock;

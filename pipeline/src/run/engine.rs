@@ -13,7 +13,7 @@ use crate::run::limiter::Limiter;
 use crate::run::{Observer, RunError, RunStatus};
 use crate::sync::lock;
 use crate::trace::{Trace, Tracing};
-use crate::validate::plan::{Plan, PlannedNode};
+use crate::validate::plan::Plan;
 
 pub(crate) struct Engine {
     pub(crate) plan: Arc<Plan>,
@@ -99,14 +99,8 @@ impl Engine {
         workers: usize,
         progress: Arc<Progress>,
     ) -> Self {
-        let made =
-            |node: &PlannedNode, wanted: &str| node.side_outputs.iter().any(|(_, _, name)| name == wanted);
-        let makes = |wanted: &str| plan.nodes.iter().any(|node| made(node, wanted));
         let missing = plan.nodes.iter().map(|node| {
-            let unmade = node
-                .side
-                .iter()
-                .filter(|(_, _, name)| makes(name) && !side.contains_key(name));
+            let unmade = node.side.iter().filter(|(_, _, name)| !side.contains_key(name));
             AtomicUsize::new(node.opens_after.len() + unmade.count())
         });
         let mut layers = BTreeMap::new();

@@ -225,16 +225,9 @@ impl Engine {
         if node.side.is_empty() {
             return None;
         }
-        // What no node makes was given, or may be left out.
-        let makes = |name: &String| {
-            let mut outputs = self.plan.nodes.iter().flat_map(|node| &node.side_outputs);
-            outputs.any(|(_, _, made)| made == name)
-        };
         let made = lock(&self.opening.side);
         let mut names = node.side.iter().map(|(_, _, name)| name);
-        names
-            .find(|name| !made.contains_key(*name) && makes(name))
-            .cloned()
+        names.find(|name| !made.contains_key(*name)).cloned()
     }
 
     /// The node that waits in vain for a side packet.

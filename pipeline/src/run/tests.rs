@@ -1,6 +1,6 @@
 //! Whole graphs, run on a clock that jumps.
 
-mod shared;
+mod arbitration;
 
 use std::fmt::Write;
 use std::ops::Range;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::contract::Arity;
 use crate::spec::{ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, Priority};
 use crate::validate::plan::{
     Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort, RequiredSidePacket,
@@ -368,9 +367,6 @@ fn top_from(nodes: &[PlannedNode], sources: usize) -> usize {
 fn required_side_packets(node: &PlannedNode) -> impl Iterator<Item = RequiredSidePacket> {
     node.side.iter().filter_map(|(tag, _, name)| {
         let port = node.contract.side_inputs.iter().find(|port| port.tag == *tag)?;
-        if matches!(port.arity, Arity::Optional | Arity::Any) {
-            return None;
-        }
         let (name, node) = (name.clone(), node.name.clone());
         Some(RequiredSidePacket {
             name,

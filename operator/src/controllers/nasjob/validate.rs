@@ -95,9 +95,7 @@ pub fn validate(nas: &NasJob, default_image: &str) -> Result<Validated, Refusal>
             "leave it out, and change the spec to search again",
         ));
     }
-    strategy
-        .supported()
-        .map_err(|e| Refusal::not_yet(format!("spec.{}", e.field), "use strategy.random"))?;
+    check_strategy(strategy)?;
     let space = Space::from_config(search_space)
         .map_err(|e| Refusal::invalid(format!("spec.{}", e.field), e.message))?;
     let checked = check_targets(targets)?;
@@ -215,6 +213,22 @@ fn check_targets(targets: &[TargetSpec]) -> Result<Vec<Target>, Refusal> {
         });
     }
     Ok(checked)
+}
+
+/// The other strategies learn from results, which the trials of a job don't tell them yet.
+fn check_strategy(strategy: &StrategyConfig) -> Result<(), Refusal> {
+    let name = match strategy {
+        StrategyConfig::Random(_) => return Ok(()),
+        StrategyConfig::Evolution(_) => "evolution",
+        StrategyConfig::Mnasnet(_) => "mnasnet",
+        StrategyConfig::Proxyless(_) => "proxyless",
+        StrategyConfig::Fbnet(_) => "fbnet",
+        StrategyConfig::CompoundScaling(_) => "compoundScaling",
+    };
+    Err(Refusal::not_yet(
+        format!("spec.strategy.{name}"),
+        "use strategy.random",
+    ))
 }
 
 fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
