@@ -58,7 +58,7 @@ demo-down: ## Remove what `make demo` installed; the cluster stays
 # Tables of others' measurements, never committed; SEEDS=30 gives the figures of docs/performance.md.
 NAS_TABLES ?= ../shared/bench/nas
 SEEDS ?= 6
-NAS_BENCH := target/release/nas-bench $(NAS_TABLES)
+NAS_BENCH := cargo run --quiet --release -p search --bin nas-bench -- $(NAS_TABLES)
 
 bench-search: ## Every search strategy and the latency model on tables of finished networks (NAS_TABLES, SEEDS)
 	cargo build --release -p search --bin nas-bench
