@@ -17,8 +17,6 @@ pub struct Contract {
     pub timestamp_offset: Option<i64>,
     /// Process also runs for each settled time that brought no packet.
     pub process_timestamp_bounds: bool,
-    /// Keeps nothing from one call to the next, so that several calls may run at once (a node's `parallel`).
-    pub stateless: bool,
     /// Services asked for, by type; what a program that runs the graph doesn't have is an error.
     pub services: Vec<TypeInfo>,
 }
@@ -69,11 +67,6 @@ impl Contract {
 
     pub fn process_bounds(mut self) -> Self {
         self.process_timestamp_bounds = true;
-        self
-    }
-
-    pub fn stateless(mut self) -> Self {
-        self.stateless = true;
         self
     }
 }

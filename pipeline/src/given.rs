@@ -30,6 +30,17 @@ pub fn count(ports: &[(String, usize)], tag: &str) -> usize {
     ports.iter().filter(|(found, _)| found == tag).count()
 }
 
+/// For nodes that pass each input without a tag on to the output of the same number.
+pub(crate) fn check_pairs(given: &GivenPorts) -> Result<(), PortsError> {
+    let (inputs, outputs) = (count(&given.inputs, ""), count(&given.outputs, ""));
+    if inputs == outputs {
+        return Ok(());
+    }
+    Err(PortsError::new(format!(
+        "has {inputs} inputs without a tag but {outputs} such outputs; write one for each"
+    )))
+}
+
 /// Whether both lists have the same tags and indexes, in any order.
 pub fn same_ports(left: &[(String, usize)], right: &[(String, usize)]) -> bool {
     let sorted = |ports: &[(String, usize)]| {

@@ -4,6 +4,7 @@ pub(crate) mod cell;
 pub(crate) mod context;
 mod current;
 pub(crate) mod deliver;
+pub(crate) mod drops;
 mod end;
 pub(crate) mod engine;
 mod error;
@@ -38,11 +39,10 @@ use crate::contract::PortType;
 use crate::options::OptionError;
 use crate::packet::{Packet, SidePacket};
 use crate::run::cell::Cell;
-use crate::run::context::{Ports, Services, SharedSink};
+use crate::run::context::Ports;
 use crate::run::current::Current;
 use crate::run::engine::{Engine, Progress};
 pub use crate::run::error::{FeedError, RunError, StartError};
-use crate::run::pool::{Classes, Pool};
 pub use crate::run::reload::{ReloadError, ReloadReport};
 use crate::sink::{NoSink, SinkPort};
 use crate::stats::DropReason;
@@ -106,7 +106,7 @@ pub trait Observer: Send + Sync {
     fn seen(&self, stream: &str, what: Observed<'_>);
 
     /// A packet of this time was dropped at a node.
-    fn dropped(&self, _node: &str, _reason: DropReason, _timestamp: Timestamp) {}
+    fn dropped(&self, _node: &str, _reason: DropReason, _at: Timestamp) {}
 }
 
 /// What came on an output stream.
@@ -187,7 +187,8 @@ impl ValidatedGraph {
     ) -> Result<(Arc<Engine>, Vec<usize>), StartError> {
         let plan = Arc::clone(&self.0);
         self.check_side_packets(&inputs.side_packets)?;
-        let cells = plan.nodes.iter().map(cell);
+        let observed = inputs.observer.is_some();
+        let cells = plan.nodes.iter().map(|node| cell(node, observed));
         let cells = cells.collect::<Result<Vec<Cell>, StartError>>()?;
         let own = inputs
             .threads
@@ -197,40 +198,23 @@ impl ValidatedGraph {
         let workers: Vec<usize> = std::iter::once(own)
             .chain(plan.executors.iter().map(|executor| executor.threads.max(1)))
             .collect();
-        let classes = Classes {
-            sources: plan.sources,
-            top_from: plan.top_from,
-        };
-        let lane_of = plan.nodes.iter().map(|node| node.executor).collect();
-        let pool = Pool::new(inputs.clock, lane_of, classes, &workers);
-        let services = Services {
-            pool: if takes_over { pool.unstarted() } else { pool },
-            backend: inputs.backend,
-            sink: SharedSink(inputs.sink),
-        };
-        let mut engine = Engine::new(
-            plan,
-            cells,
-            services,
-            inputs.observer,
-            inputs.side_packets,
-            inputs.trace,
-            workers.iter().sum(),
-            progress,
-        );
-        *engine.in_force.get_mut() = !takes_over;
+        let engine = Engine::new(plan, cells, inputs, &workers, progress, takes_over);
         Ok((Arc::new(engine), workers))
     }
 
     fn check_side_packets(&self, given: &BTreeMap<String, SidePacket>) -> Result<(), StartError> {
-        for required in self.required_side_packets() {
+        for required in self.given_side_packets() {
             let (name, node, port) = (
                 required.name.clone(),
                 required.node.clone(),
-                required.port.to_owned(),
+                match required.port {
+                    "" => "a port without a tag".to_owned(),
+                    tag => tag.to_owned(),
+                },
             );
             let wanted = required.carries.to_string();
             match given.get(&required.name).map(SidePacket::type_info) {
+                None if required.optional => {}
                 None => {
                     return Err(StartError::MissingSidePacket {
                         name,
@@ -348,7 +332,7 @@ impl Drop for RunningGraph {
     }
 }
 
-fn cell(planned: &PlannedNode) -> Result<Cell, StartError> {
+fn cell(planned: &PlannedNode, observed: bool) -> Result<Cell, StartError> {
     let node = planned
         .kind
         .build(&planned.options)
@@ -377,7 +361,7 @@ fn cell(planned: &PlannedNode) -> Result<Cell, StartError> {
         side: OnceLock::new(),
         side_outputs: side_outputs.collect(),
     };
-    Ok(Cell::new(planned, ports, node))
+    Ok(Cell::new(planned, ports, node, observed))
 }
 
 /// At least two: a source must keep its time while another node computes.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use error::{GraphError, Problem, Side};
-pub use plan::{RequiredSidePacket, ValidatedGraph};
+pub use plan::{GivenSidePacket, ValidatedGraph};
 
 use crate::contract::Contract;
 use crate::given::GivenPorts;
@@ -109,7 +109,7 @@ pub fn missing_side_packets<'a>(
 ) -> Vec<GraphError> {
     let given: Vec<&str> = given.collect();
     let missing = graph
-        .required_side_packets()
+        .given_side_packets()
         .iter()
         .filter(|side| !given.contains(&side.name.as_str()));
     missing

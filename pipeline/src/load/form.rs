@@ -20,27 +20,8 @@ pub enum Form {
     Pbtxt,
 }
 
-/// Names that begin a line at the top of a text graph, and none of a YAML graph.
-const FIELDS: [&str; 18] = [
-    "node",
-    "input_stream",
-    "output_stream",
-    "input_side_packet",
-    "output_side_packet",
-    "max_queue_size",
-    "report_deadlock",
-    "num_threads",
-    "input_stream_handler",
-    "output_stream_handler",
-    "profiler_config",
-    "runtime_info",
-    "package",
-    "graph_options",
-    "status_handler",
-    "packet_generator",
-    "packet_factory",
-    "graph_type",
-];
+/// Names of a text graph's fields that a line of a YAML graph may begin with too.
+const IN_BOTH: [&str; 3] = ["executor", "type", "options"];
 
 impl Form {
     /// By the ending of a file's name; none if that says nothing.
@@ -65,7 +46,7 @@ impl Form {
             let (word, rest) = line.split_at(end.unwrap_or(line.len()));
             let rest = rest.trim_start();
             let opens = rest.starts_with(['{', '<']);
-            if FIELDS.contains(&word) && (opens || rest.starts_with(':'))
+            if pbtxt::FIELDS.contains(&word) && !IN_BOTH.contains(&word) && (opens || rest.starts_with(':'))
                 || first && !word.is_empty() && opens
             {
                 return Self::Pbtxt;

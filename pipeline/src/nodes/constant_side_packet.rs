@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Arity, Contract, Port};
+use crate::contract::{Arity, Contract, Port, PortType};
 use crate::given::{GivenPorts, PortsError, count};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
-use crate::packet::SidePacket;
+use crate::packet::{SidePacket, TypeInfo};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -62,7 +62,14 @@ impl Calculator for ConstantSidePacket {
         let values = options.values().len();
         let ports = ["", "PACKET"].map(|tag| count(&given.side_outputs, tag));
         if ports.iter().sum::<usize>() == values && ports.contains(&0) {
-            return Ok(Self::contract(options));
+            let mut contract = Self::contract(options);
+            let mut kinds = options.values().iter().map(Constant::kind);
+            if let Some(kind) = kinds.next().filter(|first| kinds.all(|kind| kind == *first)) {
+                for port in &mut contract.side_outputs {
+                    port.carries = PortType::Is(kind);
+                }
+            }
+            return Ok(contract);
         }
         let given = given.side_outputs.len();
         Err(PortsError::new(format!(
@@ -73,6 +80,17 @@ impl Calculator for ConstantSidePacket {
     fn new(options: Options) -> Self {
         Self {
             values: options.values().to_vec(),
+        }
+    }
+}
+
+impl Constant {
+    fn kind(&self) -> TypeInfo {
+        match self {
+            Self::Integer(_) => TypeInfo::of::<i64>(),
+            Self::Number(_) => TypeInfo::of::<f64>(),
+            Self::Boolean(_) => TypeInfo::of::<bool>(),
+            Self::Text(_) => TypeInfo::of::<String>(),
         }
     }
 }

@@ -64,7 +64,6 @@ impl Calculator for DetectionDecode {
             )
             .output(Port::of::<Detections>("").doc("what was found, the surest first"))
             .offset(0)
-            .stateless()
     }
 
     fn check(options: &Options) -> Result<(), OptionError> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::{Arity, Contract, Port};
-use crate::given::{GivenPorts, PortsError, count};
+use crate::given::{GivenPorts, PortsError, check_pairs};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::nodes::changed_options::changed;
 use crate::nodes::flow_limiter::allowed::Allowed;
@@ -98,13 +98,8 @@ impl Calculator for FlowLimiter {
     }
 
     fn contract_for(options: &Options, given: &GivenPorts) -> Result<Contract, PortsError> {
-        let (inputs, outputs) = (count(&given.inputs, ""), count(&given.outputs, ""));
-        if inputs == outputs {
-            return Ok(Self::contract(options));
-        }
-        Err(PortsError::new(format!(
-            "has {inputs} inputs without a tag but {outputs} such outputs; write one for each"
-        )))
+        check_pairs(given)?;
+        Ok(Self::contract(options))
     }
 
     fn check(options: &Options) -> Result<(), OptionError> {
@@ -218,7 +213,7 @@ impl FlowLimiter {
         let most = usize::try_from(self.options.max_in_queue).unwrap_or(usize::MAX);
         while let Some(queue) = self.queues.first_mut().filter(|queue| queue.len() > most) {
             let Some(packet) = queue.pop_front() else { return };
-            ctx.drop_counted(DropReason::Limited, 1);
+            ctx.dropped(DropReason::Limited, packet.timestamp());
             self.decide(false, packet.timestamp(), ctx);
         }
     }
@@ -247,7 +242,7 @@ impl FlowLimiter {
                 if self.decisions.allows(packet.timestamp()) {
                     ctx.send(input, packet);
                 } else {
-                    ctx.drop_counted(DropReason::Limited, 1);
+                    ctx.dropped(DropReason::Limited, packet.timestamp());
                 }
             }
             raise_or_close(input, self.next_of(input, ctx), ctx);

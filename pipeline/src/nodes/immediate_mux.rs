@@ -76,7 +76,7 @@ impl Node for ImmediateMux {
                 ctx.send(0, packet);
                 self.bound = at.next_allowed_in_stream();
             } else {
-                ctx.drop_counted(DropReason::Late, 1);
+                ctx.dropped(DropReason::Late, at);
             }
             if ctx.output_count() > 1 && !ctx.output_is_closed(1) {
                 let at = ctx.timestamp().max(ctx.output_bound(1));

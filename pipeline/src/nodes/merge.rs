@@ -23,7 +23,6 @@ impl Calculator for Merge {
             .input(Port::any("").arity(Arity::Many).doc("anything"))
             .output(Port::same_as("", "").doc("what the first input with a packet had"))
             .offset(0)
-            .stateless()
     }
 
     fn new(_options: Options) -> Self {

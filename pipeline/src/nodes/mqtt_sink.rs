@@ -58,7 +58,7 @@ impl Node for MqttSink {
         let value = to_json(payload)
             .ok_or_else(|| NodeError::Failed(format!("a {} can't be sent as JSON", payload.type_info())))?;
         if ctx.sink().publish(&self.stream, packet.timestamp(), value) == Delivery::Refused {
-            ctx.drop_counted(DropReason::Full, 1);
+            ctx.dropped(DropReason::Full, packet.timestamp());
         }
         Ok(Flow::Continue)
     }

@@ -44,7 +44,6 @@ impl Calculator for NonMaxSuppression {
             .input(Port::of::<Detections>("").doc("what was found, several times maybe"))
             .output(Port::of::<Detections>("").doc("each thing once, the surest first"))
             .offset(0)
-            .stateless()
     }
 
     fn check(options: &Options) -> Result<(), OptionError> {

@@ -25,7 +25,6 @@ impl Calculator for PacketPresence {
             .output(Port::of::<bool>("PRESENCE").doc("whether there was a packet"))
             .offset(0)
             .process_bounds()
-            .stateless()
     }
 
     fn new(_options: Options) -> Self {

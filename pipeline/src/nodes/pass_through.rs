@@ -36,7 +36,6 @@ impl Calculator for PassThrough {
                     .doc("the side packet of the same tag and index"),
             )
             .offset(0)
-            .stateless()
     }
 
     fn contract_for(_options: &Options, given: &GivenPorts) -> Result<Contract, PortsError> {
@@ -52,7 +51,7 @@ impl Calculator for PassThrough {
             return Err(differ("side packets"));
         }
         let tag = |tag| static_tag(tag).ok_or_else(|| PortsError::new("too many different tags were used"));
-        let mut contract = Contract::default().offset(0).stateless();
+        let mut contract = Contract::default().offset(0);
         for name in tags(&given.inputs) {
             let name = tag(name)?;
             contract = contract

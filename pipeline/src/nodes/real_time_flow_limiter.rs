@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Arity, Contract, Port};
-use crate::given::{GivenPorts, PortsError, count};
+use crate::given::{GivenPorts, PortsError, check_pairs};
 use crate::node::{Calculator, Context, Flow, Node, NodeError};
 use crate::nodes::pass_through::pass_headers;
 use crate::packet::Packet;
@@ -58,13 +58,8 @@ impl Calculator for RealTimeFlowLimiter {
     }
 
     fn contract_for(options: &Options, given: &GivenPorts) -> Result<Contract, PortsError> {
-        let (inputs, outputs) = (count(&given.inputs, ""), count(&given.outputs, ""));
-        if inputs == outputs {
-            return Ok(Self::contract(options));
-        }
-        Err(PortsError::new(format!(
-            "has {inputs} inputs without a tag but {outputs} such outputs; write one for each"
-        )))
+        check_pairs(given)?;
+        Ok(Self::contract(options))
     }
 
     fn new(_options: Options) -> Self {
@@ -153,7 +148,7 @@ impl RealTimeFlowLimiter {
             self.in_flight += 1;
         } else {
             self.last_dropped = self.last_dropped.max(at);
-            ctx.drop_counted(DropReason::Limited, 1);
+            ctx.dropped(DropReason::Limited, at);
         }
         if let Some(bound) = self.bounds.get(input) {
             ctx.raise_bound(input, *bound);

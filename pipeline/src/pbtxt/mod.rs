@@ -19,7 +19,7 @@ mod write_json;
 mod write_node;
 
 pub use parse::{SyntaxError, parse};
-pub(crate) use read::{Read, read};
+pub(crate) use read::{FIELDS, Read, read};
 pub use tree::{Field, Message, Name, Value};
 pub use write::write;
 

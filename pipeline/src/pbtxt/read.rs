@@ -16,7 +16,8 @@ use crate::validate::{GraphError, Problem};
 /// MediaPipe's -1 asks for queues without an end; ours all have one.
 const LONGEST_QUEUE: u32 = 10_000;
 
-const FIELDS: [&str; 21] = [
+/// What a graph's text may hold at its top.
+pub(crate) const FIELDS: [&str; 21] = [
     "node",
     "input_stream",
     "output_stream",

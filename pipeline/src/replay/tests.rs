@@ -211,29 +211,8 @@ fn differences_are_said() {
 /// Cases that differ today, and why; `tests/README.md` says more. One that agrees must leave the list.
 const DIFFERING: &[(&str, &str)] = &[
     ("check/output-without-producer.pbtxt", "refused on purpose"),
-    (
-        "check/side-packet-of-another-type.pbtxt",
-        "found when the node opens only",
-    ),
     ("check/source-layer-and-names.pbtxt", "refused on purpose"),
-    ("derived/immediate-backward-output-is-a-drop", DROPS),
-    (
-        "derived/late-packets-may-end-the-run",
-        "the feed's own late packets don't end the run",
-    ),
-    ("derived/max-age-drops-before-the-node-runs", DROPS),
-    ("derived/newest-drops-what-waited", DROPS),
-    ("derived/sync-set-does-not-wait-for-other-sets", DROPS),
-    (
-        "recorded/calculator-policy-before-graph-policy",
-        "the reference's graph-level policy comes before the calculator's",
-    ),
-    (
-        "recorded/optional-side-packet-may-be-missing",
-        "a side packet that is named must be given",
-    ),
 ];
-const DROPS: &str = "a record doesn't tell what nodes drop";
 
 #[test]
 fn every_case_gives_its_record() {

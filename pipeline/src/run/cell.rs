@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use crate::node::{Node, NodeError};
 use crate::packet::Packet;
 use crate::run::context::{Context, Io, Ports, Services};
+use crate::run::drops::Dropped;
 use crate::run::inbox::{Inbox, Rules};
 use crate::run::meter::Meter;
 use crate::run::shard::Shard;
-use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::PlannedNode;
 
@@ -64,7 +64,8 @@ impl std::fmt::Debug for Body {
 }
 
 impl Cell {
-    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>) -> Self {
+    /// `observed`: somebody wants to know of each packet that is dropped.
+    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>, observed: bool) -> Self {
         let inputs = planned.inputs.len();
         let rules = rules(planned);
         let io = Io {
@@ -72,7 +73,7 @@ impl Cell {
             inputs: vec![Packet::empty(Timestamp::UNSTARTED); inputs],
             shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
             wake_at: None,
-            dropped: [0; DropReason::ALL.len()],
+            dropped: Dropped::new(observed),
             offset: None,
             side: Vec::new(),
             headers: vec![None; inputs],
@@ -83,7 +84,7 @@ impl Cell {
         Self {
             ports,
             carried: carried.collect(),
-            inbox: Mutex::new(Inbox::new(limits, &rules)),
+            inbox: Mutex::new(Inbox::new(limits, &rules, Dropped::new(observed))),
             body: Mutex::new(Body {
                 node,
                 io,

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::contract::PortType;
 use crate::node::NodeError;
 use crate::packet::{Packet, Payload, SidePacket, TypeInfo};
+use crate::run::drops::Dropped;
 use crate::run::pool::Pool;
 use crate::run::shard::Shard;
 use crate::sink::SinkPort;
@@ -30,7 +31,7 @@ pub(crate) struct Io {
     pub(crate) shards: Vec<Shard>,
     /// When a source wants its next call, in nanoseconds.
     pub(crate) wake_at: Option<i64>,
-    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    pub(crate) dropped: Dropped,
     /// The offset that Open set in place of the contract's.
     pub(crate) offset: Option<i64>,
     /// Side packets made by the call, by output port.
@@ -149,7 +150,7 @@ impl Context<'_> {
         if let Err(reason) = shard.send(packet) {
             let bound = shard.bound();
             self.io.late.get_or_insert(LatePacket { timestamp, bound });
-            self.drop_counted(reason, 1);
+            self.dropped(reason, timestamp);
         }
     }
 
@@ -273,10 +274,8 @@ impl Context<'_> {
         &self.services.sink.0
     }
 
-    /// Counts packets that the node itself let go.
-    pub fn drop_counted(&mut self, reason: DropReason, packets: u64) {
-        if let Some(count) = self.io.dropped.get_mut(reason as usize) {
-            *count += packets;
-        }
+    /// Tells of a packet that the node itself let go.
+    pub fn dropped(&mut self, reason: DropReason, at: Timestamp) {
+        self.io.dropped.add(reason, at);
     }
 }

@@ -99,7 +99,7 @@ impl Engine {
         let mut inbox = lock(&cell.inbox);
         inbox.deliver(input, packets, bound, now);
         let crossings = inbox.crossings();
-        self.trace_drops(node, &mut inbox, now);
+        self.tell_drops(node, &mut inbox, now);
         if inbox.phase == Phase::Idle && inbox.readiness() != Readiness::Wait {
             inbox.phase = Phase::Queued;
             woken.push(node);

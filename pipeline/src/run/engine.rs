@@ -7,12 +7,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use crate::node::NodeError;
 use crate::packet::{Payload, SidePacket};
 use crate::run::cell::Cell;
-use crate::run::context::Services;
+use crate::run::context::{Services, SharedSink};
 use crate::run::deliver::Feed;
 use crate::run::limiter::Limiter;
-use crate::run::{Observer, RunError, RunStatus};
+use crate::run::pool::{Classes, Pool};
+use crate::run::{Inputs, Observer, RunError, RunStatus};
 use crate::sync::lock;
-use crate::trace::{Trace, Tracing};
+use crate::trace::Tracing;
 use crate::validate::plan::Plan;
 
 pub(crate) struct Engine {
@@ -89,26 +90,37 @@ pub(crate) type Woken = Vec<usize>;
 const FAIRNESS_WINDOW_NANOS: i64 = 500_000_000;
 
 impl Engine {
+    /// Whatever runs here is held until the pool is told otherwise if it `takes_over` from another engine.
     pub(crate) fn new(
         plan: Arc<Plan>,
         cells: Vec<Cell>,
-        services: Services,
-        observer: Option<Arc<dyn Observer>>,
-        side: BTreeMap<String, SidePacket>,
-        trace: Option<Arc<Trace>>,
-        workers: usize,
+        inputs: Inputs,
+        workers: &[usize],
         progress: Arc<Progress>,
+        takes_over: bool,
     ) -> Self {
-        let missing = plan.nodes.iter().map(|node| {
-            let unmade = node.side.iter().filter(|(_, _, name)| !side.contains_key(name));
-            AtomicUsize::new(node.opens_after.len() + unmade.count())
-        });
+        let side = inputs.side_packets;
+        let missing = plan
+            .nodes
+            .iter()
+            .map(|node| AtomicUsize::new(node.opens_after.len() + node.unmade(&side).count()));
+        let classes = Classes {
+            sources: plan.sources,
+            top_from: plan.top_from,
+        };
+        let lane_of = plan.nodes.iter().map(|node| node.executor).collect();
+        let pool = Pool::new(inputs.clock, lane_of, classes, workers);
+        let services = Services {
+            pool: if takes_over { pool.unstarted() } else { pool },
+            backend: inputs.backend,
+            sink: SharedSink(inputs.sink),
+        };
         let mut layers = BTreeMap::new();
         for source in plan.nodes.iter().take(plan.sources) {
             *layers.entry(source.layer).or_default() += 1;
         }
         let names = plan.nodes.iter().map(|node| node.name.as_str());
-        let tracing = trace.map(|trace| Tracing::new(trace, names));
+        let tracing = inputs.trace.map(|trace| Tracing::new(trace, names));
         Self {
             feeds: plan.inputs.iter().map(|_| Feed::new()).collect(),
             throttles: (0..plan.sources + plan.inputs.len())
@@ -116,7 +128,7 @@ impl Engine {
                 .collect(),
             source_bounds: (0..plan.sources).map(|_| AtomicI64::new(i64::MIN)).collect(),
             used: (0..plan.branches).map(|_| AtomicI64::new(0)).collect(),
-            limiters: Limiter::all(&plan, workers),
+            limiters: Limiter::all(&plan, workers.iter().sum()),
             opening: Opening {
                 missing: missing.collect(),
                 side: Mutex::new(side),
@@ -127,12 +139,12 @@ impl Engine {
             open_nodes: AtomicUsize::new(plan.nodes.len()),
             live_workers: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
-            in_force: AtomicBool::new(true),
+            in_force: AtomicBool::new(!takes_over),
             progress,
             plan,
             cells,
             services,
-            observer,
+            observer: inputs.observer,
             tracing,
         }
     }

@@ -20,6 +20,12 @@ pub enum RunError {
         timestamp: Timestamp,
         bound: Timestamp,
     },
+    #[error("input stream {stream}: a packet at {timestamp} came when {bound} was the earliest time allowed")]
+    LateInput {
+        stream: String,
+        timestamp: Timestamp,
+        bound: Timestamp,
+    },
     #[error("node {node} waits for side packet {name}, which no node made")]
     NoSidePacket { node: String, name: String },
     #[error("all wait for stream {stream}, which is full, to be read by node {node}; raise its queueSize")]
@@ -35,7 +41,7 @@ impl RunError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Node { .. } => "unknown",
-            Self::Late { .. } => "invalidArgument",
+            Self::Late { .. } | Self::LateInput { .. } => "invalidArgument",
             Self::NoSidePacket { .. } => "failedPrecondition",
             Self::Deadlock { .. } => "unavailable",
             Self::Cancelled => "cancelled",
@@ -50,7 +56,7 @@ impl RunError {
             | Self::Late { node, .. }
             | Self::NoSidePacket { node, .. }
             | Self::Deadlock { node, .. } => Some(node),
-            Self::Cancelled | Self::Broken => None,
+            Self::LateInput { .. } | Self::Cancelled | Self::Broken => None,
         }
     }
 }

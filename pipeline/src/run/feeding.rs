@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::packet::Packet;
 use crate::run::engine::Engine;
-use crate::run::{FeedError, RunningGraph};
+use crate::run::{FeedError, RunError, RunningGraph};
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
 
@@ -55,6 +55,14 @@ impl RunningGraph {
             return Err(FeedError::Closed(stream.to_owned()));
         }
         if timestamp < bound || !timestamp.is_allowed_in_stream() {
+            if engine.plan.late_is_error {
+                let stream = stream.to_owned();
+                engine.fail(RunError::LateInput {
+                    stream,
+                    timestamp,
+                    bound,
+                });
+            }
             return Err(FeedError::Late {
                 stream: stream.to_owned(),
                 timestamp,

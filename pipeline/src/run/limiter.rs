@@ -38,7 +38,6 @@ struct Stage {
     node: usize,
     /// Places in the section of the nodes it feeds, and whether each takes all frames.
     feeds: Vec<(usize, bool)>,
-    parallel: usize,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +124,6 @@ fn stage(plan: &Plan, node: usize, members: &[usize]) -> Stage {
         return Stage {
             node,
             feeds: Vec::new(),
-            parallel: 1,
         };
     };
     let mut feeds: Vec<(usize, bool)> = planned
@@ -140,11 +138,7 @@ fn stage(plan: &Plan, node: usize, members: &[usize]) -> Stage {
         .collect();
     feeds.sort_unstable();
     feeds.dedup();
-    Stage {
-        node,
-        feeds,
-        parallel: planned.parallel,
-    }
+    Stage { node, feeds }
 }
 
 /// A stage that takes all frames holds back what feeds it. One that takes the newest drops at its own door, so what
@@ -167,7 +161,7 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
             .map(|(fed, _)| at(&longest, *fed))
             .fold(0.0, f64::max);
         if let (Some(interval), Some(way)) = (intervals.get_mut(place), longest.get_mut(place)) {
-            *interval = (cost / stage.parallel as f64).max(wanted);
+            *interval = cost.max(wanted);
             *way = cost + rest;
         }
     }
@@ -281,7 +275,6 @@ mod tests {
             .map(|place| Stage {
                 node: place,
                 feeds: feeds(place),
-                parallel: 1,
             })
             .collect()
     }
@@ -308,17 +301,14 @@ mod tests {
             Stage {
                 node: 0,
                 feeds: vec![(1, false), (2, false)],
-                parallel: 1,
             },
             Stage {
                 node: 1,
                 feeds: Vec::new(),
-                parallel: 1,
             },
             Stage {
                 node: 2,
                 feeds: Vec::new(),
-                parallel: 1,
             },
         ];
         let pace = pace(&section, &[2.0, 5.0, 110.0], 4);

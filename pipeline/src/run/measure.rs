@@ -2,7 +2,7 @@
 
 use crate::run::RunningGraph;
 use crate::run::cell::Cell;
-use crate::run::meter::{Tally, drops};
+use crate::run::meter::Tally;
 use crate::stats::{Drops, GraphStats, NodeStats, SourceStats};
 use crate::sync::lock;
 
@@ -39,7 +39,7 @@ impl RunningGraph {
             let (dropped, queued) = {
                 let mut inbox = lock(&cell.inbox);
                 engine.trace_inbox(index, &mut inbox, now);
-                (drops(&inbox.dropped), inbox.queued())
+                (inbox.dropped.figures(), inbox.queued())
             };
             let (tally, drops) = read(cell, dropped);
             let (name, calculator) = (planned.name.clone(), planned.kind.name.to_owned());

@@ -5,7 +5,7 @@ mod times;
 use std::mem;
 
 pub(crate) use crate::run::meter::times::Times;
-use crate::stats::{DropReason, Drops, Histogram, Quantiles};
+use crate::stats::{Drops, Histogram, Quantiles};
 
 /// One node's figures. Recording allocates only while a histogram grows to the times it sees.
 #[derive(Debug)]
@@ -134,17 +134,6 @@ impl Tally {
 
     pub(crate) fn lateness_ms(&self) -> Quantiles {
         self.lateness.quantiles()
-    }
-}
-
-pub(crate) fn drops(counts: &[u64; DropReason::ALL.len()]) -> Drops {
-    let [late, age, full, limited, closed] = *counts;
-    Drops {
-        late,
-        age,
-        full,
-        limited,
-        closed,
     }
 }
 

@@ -225,9 +225,7 @@ impl Engine {
         if node.side.is_empty() {
             return None;
         }
-        let made = lock(&self.opening.side);
-        let mut names = node.side.iter().map(|(_, _, name)| name);
-        names.find(|name| !made.contains_key(*name)).cloned()
+        node.unmade(&lock(&self.opening.side)).next().cloned()
     }
 
     /// The node that waits in vain for a side packet.

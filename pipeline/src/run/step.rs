@@ -52,7 +52,7 @@ impl Engine {
             } else {
                 self.reader_step(index, planned, cell.usual_nanos(), &mut inbox, &mut body.io, now)
             };
-            self.trace_drops(index, &mut inbox, now);
+            self.tell_drops(index, &mut inbox, now);
             (step, inbox.crossings())
         };
         self.apply(planned, crossings, woken);
@@ -284,7 +284,7 @@ impl Engine {
         }
         let wake_at = body.io.wake_at.take();
         let mut inbox = lock(&cell.inbox);
-        take_drops(&mut inbox, body);
+        inbox.dropped.absorb(&mut body.io.dropped);
         self.trace_inbox(index, &mut inbox, now);
         inbox.running = None;
         inbox.since = now;
@@ -341,7 +341,7 @@ impl Engine {
         self.deliver_all(planned, body, now, woken);
         let crossings = {
             let mut inbox = lock(&cell.inbox);
-            take_drops(&mut inbox, body);
+            inbox.dropped.absorb(&mut body.io.dropped);
             inbox.close();
             self.trace_inbox(*index, &mut inbox, now);
             inbox.crossings()
@@ -371,11 +371,5 @@ impl Engine {
         } else {
             self.node_failed(running.cell, "Process", error);
         }
-    }
-}
-
-fn take_drops(inbox: &mut Inbox, body: &mut Body) {
-    for (sum, dropped) in inbox.dropped.iter_mut().zip(&mut body.io.dropped) {
-        *sum += std::mem::take(dropped);
     }
 }

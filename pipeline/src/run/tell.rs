@@ -23,17 +23,30 @@ impl Engine {
 
     /// Packets dropped at the node since this was last asked.
     #[inline]
-    pub(crate) fn trace_drops(&self, index: usize, inbox: &mut Inbox, now: i64) {
+    pub(crate) fn tell_drops(&self, index: usize, inbox: &mut Inbox, now: i64) {
         if let Some(tracing) = &self.tracing {
-            tell_drops(tracing, index, inbox, now);
+            trace_drops(tracing, index, inbox, now);
+        }
+        if inbox.dropped.has_log() {
+            self.observe_drops(index, inbox);
+        }
+    }
+
+    #[cold]
+    fn observe_drops(&self, index: usize, inbox: &mut Inbox) {
+        let node = self.plan.nodes.get(index).map_or("", |node| node.name.as_str());
+        for (reason, at) in inbox.dropped.take_log() {
+            if let Some(observer) = &self.observer {
+                observer.dropped(node, reason, at);
+            }
         }
     }
 
     /// Drops, and how many packets wait where that has changed.
     #[inline]
     pub(crate) fn trace_inbox(&self, index: usize, inbox: &mut Inbox, now: i64) {
+        self.tell_drops(index, inbox, now);
         if let Some(tracing) = &self.tracing {
-            tell_drops(tracing, index, inbox, now);
             let waiting = inbox.queued();
             if waiting != inbox.traced.waiting {
                 inbox.traced.waiting = waiting;
@@ -49,12 +62,12 @@ fn first_sent(io: &Io) -> Timestamp {
     sent.next().map_or(Timestamp::UNSET, Packet::timestamp)
 }
 
-fn tell_drops(tracing: &Tracing, index: usize, inbox: &mut Inbox, now: i64) {
-    if inbox.dropped == inbox.traced.dropped {
+fn trace_drops(tracing: &Tracing, index: usize, inbox: &mut Inbox, now: i64) {
+    if *inbox.dropped.counts() == inbox.traced.dropped {
         return;
     }
     for (reason, (dropped, told)) in
-        (DropReason::ALL.into_iter()).zip(inbox.dropped.iter().zip(&mut inbox.traced.dropped))
+        (DropReason::ALL.into_iter()).zip(inbox.dropped.counts().iter().zip(&mut inbox.traced.dropped))
     {
         if dropped > told {
             tracing.drops(index, reason, dropped - *told, now);

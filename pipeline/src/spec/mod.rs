@@ -65,7 +65,7 @@ pub struct GraphSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub executors: Vec<ExecutorSpec>,
-    /// Input policy of nodes that have none of their own.
+    /// Input policy of nodes that have none of their own, whatever their calculators ask for otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_policy: Option<InputPolicy>,
     /// What happens to a packet that comes after its time has passed on its stream.

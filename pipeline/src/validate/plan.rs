@@ -1,12 +1,13 @@
 //! A graph that was checked: what the run is built from. Node numbers are the order of urgency: sources first
 //! (least urgent), then the others so that whoever reads a stream comes after whoever fills it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::contract::{Contract, PortType};
 use crate::node::NodeType;
 use crate::options::OptionMap;
-use crate::packet::TypeInfo;
+use crate::packet::{SidePacket, TypeInfo};
 use crate::spec::policy::FixedSize;
 use crate::spec::{Freshness, InFlight, OnFailure, Priority};
 
@@ -27,7 +28,7 @@ pub(crate) struct Plan {
     /// Further thread pools; a node's executor 0 is the graph's own, 1 the first of these.
     pub(crate) executors: Vec<PlannedExecutor>,
     /// Side packets that must be given.
-    pub(crate) side: Vec<RequiredSidePacket>,
+    pub(crate) side: Vec<GivenSidePacket>,
     /// Names of side packets that can be read from outside.
     pub(crate) side_outputs: Vec<String>,
     /// Number of branches: groups of nodes that are fed by the same sources and lead to the same ends.
@@ -51,6 +52,8 @@ pub(crate) struct PlannedNode {
     pub(crate) outputs: Vec<PlannedPort>,
     /// Port, index and the graph's name for the side packet.
     pub(crate) side: Vec<(&'static str, usize, String)>,
+    /// Side packets that nobody makes and that the node does without.
+    pub(crate) optional_side: BTreeSet<String>,
     pub(crate) side_outputs: Vec<(&'static str, usize, String)>,
     pub(crate) policy: PlannedPolicy,
     pub(crate) freshness: Freshness,
@@ -64,8 +67,6 @@ pub(crate) struct PlannedNode {
     pub(crate) on_failure: OnFailure,
     /// Nanoseconds after which a call is given up and the node made anew.
     pub(crate) stuck_after: Option<i64>,
-    /// Calls that may run at once.
-    pub(crate) parallel: usize,
     pub(crate) executor: usize,
     pub(crate) layer: u32,
     /// Which group of nodes it belongs to, for fairness between them.
@@ -82,6 +83,17 @@ pub(crate) struct PlannedNode {
     pub(crate) descendants: Vec<usize>,
     /// Nodes that write an input which is no back edge: they open first.
     pub(crate) opens_after: Vec<usize>,
+}
+
+impl PlannedNode {
+    /// Side packets that it lacks to open.
+    pub(crate) fn unmade<'a>(
+        &'a self,
+        made: &'a BTreeMap<String, SidePacket>,
+    ) -> impl Iterator<Item = &'a String> {
+        let names = self.side.iter().map(|(_, _, name)| name);
+        names.filter(|name| !made.contains_key(*name) && !self.optional_side.contains(*name))
+    }
 }
 
 /// An input policy with its ports found.
@@ -130,24 +142,26 @@ pub(crate) struct PlannedInput {
     pub(crate) outlet: Outlet,
 }
 
-/// A side packet that must be given when the graph starts.
+/// A side packet that is given when the graph starts, as one node takes it.
 #[derive(Debug, Clone)]
-pub struct RequiredSidePacket {
+pub struct GivenSidePacket {
     pub name: String,
     pub node: String,
     pub port: &'static str,
     pub carries: PortType,
+    /// The node does without it.
+    pub optional: bool,
 }
 
-impl RequiredSidePacket {
+impl GivenSidePacket {
     pub fn takes(&self, found: TypeInfo) -> bool {
         self.carries.accepts(Some(found))
     }
 }
 
 impl ValidatedGraph {
-    /// What must be given at the start: of an EdgePipeline, its models.
-    pub fn required_side_packets(&self) -> &[RequiredSidePacket] {
+    /// What is given at the start: of an EdgePipeline, its models.
+    pub fn given_side_packets(&self) -> &[GivenSidePacket] {
         &self.0.side
     }
 

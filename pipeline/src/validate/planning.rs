@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::contract::Arity;
 use crate::spec::{ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, Priority};
 use crate::validate::plan::{
-    Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort, RequiredSidePacket,
+    GivenSidePacket, Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort,
 };
 use crate::validate::ports::{Entry, arrange, read_port};
 use crate::validate::{Draft, Drafts};
@@ -51,7 +52,15 @@ pub(super) fn plan(spec: &GraphSpec, graph: Drafts, order: &[usize]) -> Plan {
         stream: stream.clone(),
         outlet: outlets.get(stream).cloned().unwrap_or_default(),
     });
-    let side = nodes.iter().flat_map(required_side_packets);
+    let side: Vec<GivenSidePacket> = nodes
+        .iter()
+        .flat_map(given_side_packets)
+        .filter(|side| !given.contains(&side.name))
+        .collect();
+    for node in &mut nodes {
+        let missing = side.iter().filter(|side| side.optional && side.node == node.name);
+        node.optional_side = missing.map(|side| side.name.clone()).collect();
+    }
     Plan {
         sources,
         open_order,
@@ -59,7 +68,7 @@ pub(super) fn plan(spec: &GraphSpec, graph: Drafts, order: &[usize]) -> Plan {
         outputs: graph.outputs.clone(),
         threads: spec.num_threads.map(|threads| threads as usize),
         executors: spec.executors.iter().map(executor).collect(),
-        side: side.filter(|side| !given.contains(&side.name)).collect(),
+        side,
         side_outputs: graph.side_outputs,
         branches,
         reader_branches,
@@ -130,8 +139,9 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         .spec
         .input_policy
         .clone()
-        .or_else(|| contract.policy.clone())
+        // As the reference does it: the graph's default stands for every node that says nothing itself.
         .or_else(|| spec.input_policy.clone())
+        .or_else(|| contract.policy.clone())
         .unwrap_or_default();
     let executor = draft
         .spec
@@ -144,6 +154,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         outputs: outputs.collect(),
         side: named(&draft.side_inputs, &contract.side_inputs),
         side_outputs: named(&draft.side_outputs, &contract.side_outputs),
+        optional_side: BTreeSet::new(),
         freshness: draft.spec.freshness,
         max_age: draft.spec.max_age.map(nanos),
         deadline: draft.spec.deadline.map(nanos),
@@ -151,7 +162,6 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         class: draft.spec.priority,
         on_failure: draft.spec.on_failure,
         stuck_after: draft.spec.stuck_after.map(nanos),
-        parallel: draft.spec.parallel.map_or(1, |parallel| parallel as usize),
         executor: executor.map_or(0, |place| place + 1),
         layer: draft.spec.source_layer,
         branch: 0,
@@ -364,15 +374,16 @@ fn top_from(nodes: &[PlannedNode], sources: usize) -> usize {
         .map_or(sources, |place| sources + place)
 }
 
-fn required_side_packets(node: &PlannedNode) -> impl Iterator<Item = RequiredSidePacket> {
+fn given_side_packets(node: &PlannedNode) -> impl Iterator<Item = GivenSidePacket> {
     node.side.iter().filter_map(|(tag, _, name)| {
         let port = node.contract.side_inputs.iter().find(|port| port.tag == *tag)?;
         let (name, node) = (name.clone(), node.name.clone());
-        Some(RequiredSidePacket {
+        Some(GivenSidePacket {
             name,
             node,
             port: port.tag,
             carries: port.carries.clone(),
+            optional: matches!(port.arity, Arity::Optional | Arity::Any),
         })
     })
 }

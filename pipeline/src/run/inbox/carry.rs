@@ -2,9 +2,9 @@
 
 use std::mem;
 
+use crate::run::drops::Dropped;
 use crate::run::inbox::{Inbox, Phase, Rules};
 use crate::spec::Freshness;
-use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::PlannedPolicy;
 
@@ -19,7 +19,7 @@ impl Inbox {
             process_bounds: false,
             origins: Vec::new(),
         };
-        let mut inbox = Self::new(std::iter::empty(), &rules);
+        let mut inbox = Self::new(std::iter::empty(), &rules, Dropped::default());
         inbox.phase = Phase::Closed;
         inbox
     }
@@ -50,18 +50,19 @@ impl Inbox {
             own.full = false;
         }
         self.forwarded = before.forwarded;
-        self.dropped = before.dropped;
         let left = before.queued();
-        self.dropped[DropReason::Closed as usize] += left;
+        for stream in &mut before.streams {
+            stream.clear(&mut before.dropped);
+        }
+        self.dropped.absorb(&mut before.dropped);
         left
     }
 
     /// A stream goes on with a writer that sends nothing before `bound`. Gives how many packets couldn't stay.
     pub(crate) fn go_on_at(&mut self, input: usize, bound: Timestamp) -> Option<u64> {
-        let surplus = self.streams.get_mut(input)?.go_on_at(bound);
+        let surplus = self.streams.get_mut(input)?.go_on_at(bound, &mut self.dropped);
         if surplus > 0 {
             self.policy.forget_offer();
-            self.dropped[DropReason::Closed as usize] += surplus;
         }
         Some(surplus)
     }

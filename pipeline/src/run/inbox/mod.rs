@@ -5,6 +5,7 @@ mod newest;
 mod stream;
 
 use crate::packet::Packet;
+use crate::run::drops::{Counts, Dropped};
 use crate::run::inbox::newest::Newest;
 pub(crate) use crate::run::inbox::stream::Stream;
 use crate::run::policy::{Offer, Policy};
@@ -71,7 +72,7 @@ pub(crate) struct Inbox {
     /// Sets to gather before the node is called for each, and those gathered.
     batch: usize,
     gathered: Vec<Gathered>,
-    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    pub(crate) dropped: Dropped,
     /// What the trace knows of this node.
     pub(crate) traced: Traced,
     /// The time of the set that the node works on.
@@ -81,7 +82,7 @@ pub(crate) struct Inbox {
 /// Drops and waiting packets that have been told to the trace.
 #[derive(Debug, Default)]
 pub(crate) struct Traced {
-    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    pub(crate) dropped: Counts,
     pub(crate) waiting: u64,
 }
 
@@ -100,7 +101,7 @@ pub(crate) struct Crossings {
 }
 
 impl Inbox {
-    pub(crate) fn new(limits: impl Iterator<Item = usize>, rules: &Rules) -> Self {
+    pub(crate) fn new(limits: impl Iterator<Item = usize>, rules: &Rules, dropped: Dropped) -> Self {
         let streams: Vec<Stream> = limits.map(Stream::new).collect();
         let newest = (rules.freshness == Freshness::Newest).then(|| Newest::new(&rules.origins));
         let policy = Policy::new(&rules.policy, streams.len(), rules.process_bounds);
@@ -119,7 +120,7 @@ impl Inbox {
             forwarded: Timestamp::UNSET,
             batch,
             gathered: Vec::new(),
-            dropped: [0; DropReason::ALL.len()],
+            dropped,
             traced: Traced::default(),
             running: None,
         }
@@ -137,7 +138,7 @@ impl Inbox {
         if let Some(stream) = self.streams.get_mut(input) {
             for packet in packets {
                 if closed {
-                    self.dropped[DropReason::Closed as usize] += 1;
+                    self.dropped.add(DropReason::Closed, packet.timestamp());
                 } else {
                     stream.push(packet, now);
                 }
@@ -150,10 +151,7 @@ impl Inbox {
     }
 
     pub(crate) fn readiness(&mut self) -> Readiness {
-        let offer = self
-            .policy
-            .offer(&mut self.streams, &mut self.dropped[DropReason::Late as usize]);
-        match offer {
+        match self.policy.offer(&mut self.streams, &mut self.dropped) {
             Offer::Set(at) => Readiness::Process(at),
             Offer::Done => Readiness::Close,
             Offer::Wait(bound) => {
@@ -170,8 +168,7 @@ impl Inbox {
 
     /// Moves the set of time `at` to `set`, which has one place per stream.
     pub(crate) fn take_set(&mut self, at: Timestamp, set: &mut [Packet]) {
-        let dropped = &mut self.dropped[DropReason::Late as usize];
-        self.policy.take(at, &mut self.streams, set, dropped);
+        self.policy.take(at, &mut self.streams, set, &mut self.dropped);
         if let Some(newest) = &mut self.newest {
             newest.served(set);
         }
@@ -207,7 +204,7 @@ impl Inbox {
             };
             let too_old =
                 at.is_range_value() && now.saturating_sub(at.micros().saturating_mul(1_000)) > max_age;
-            if !too_old || self.drop_before(at.next_allowed_in_stream(), DropReason::Age) == 0 {
+            if !too_old || !self.drop_before(at.next_allowed_in_stream(), DropReason::Age) {
                 return readiness;
             }
         }
@@ -250,8 +247,9 @@ impl Inbox {
     /// Lets go of everything: the node is closed.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Closed;
-        let left: u64 = self.streams.iter_mut().map(Stream::clear).sum();
-        self.dropped[DropReason::Closed as usize] += left;
+        for stream in &mut self.streams {
+            stream.clear(&mut self.dropped);
+        }
     }
 
     pub(crate) fn forward_done(&mut self, bound: Timestamp) {
@@ -276,12 +274,15 @@ impl Inbox {
     /// On arrival: what another packet of the same input has overtaken for good.
     fn keep_newest(&mut self) {
         let Some(newest) = &self.newest else { return };
-        let late = match self.policy {
-            Policy::Immediate(_) => self.streams.iter_mut().map(Stream::erase_all_but_newest).sum(),
-            Policy::Barrier | Policy::Mux => 0,
-            _ => newest.keep_each(&mut self.streams),
-        };
-        self.dropped[DropReason::Late as usize] += late;
+        match self.policy {
+            Policy::Immediate(_) => {
+                for stream in &mut self.streams {
+                    stream.erase_all_but_newest(&mut self.dropped);
+                }
+            }
+            Policy::Barrier | Policy::Mux => {}
+            _ => newest.keep_each(&mut self.streams, &mut self.dropped),
+        }
     }
 
     /// When the node could start: which of the complete sets it shall be.
@@ -295,15 +296,12 @@ impl Inbox {
         }
     }
 
-    fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> u64 {
-        let dropped = self
-            .streams
-            .iter_mut()
-            .map(|stream| stream.erase_before(limit))
-            .sum();
+    /// True if there were some.
+    fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> bool {
         self.policy.forget_offer();
-        self.dropped[reason as usize] += dropped;
-        dropped
+        self.streams.iter_mut().fold(false, |erased, stream| {
+            stream.erase_before(limit, reason, &mut self.dropped) || erased
+        })
     }
 }
 
@@ -325,7 +323,7 @@ mod tests {
             origins: vec![0; inputs],
         };
         change(&mut rules);
-        Inbox::new((0..inputs).map(|_| 100), &rules)
+        Inbox::new((0..inputs).map(|_| 100), &rules, Dropped::default())
     }
 
     fn put(inbox: &mut Inbox, input: usize, micros: i64) {
@@ -397,7 +395,7 @@ mod tests {
             put(&mut inbox, 0, micros);
         }
         assert_eq!(take(&mut inbox), Some(vec![3]));
-        assert_eq!(inbox.dropped[DropReason::Late as usize], 2);
+        assert_eq!(inbox.dropped.figures().late, 2);
     }
 
     #[test]
@@ -419,7 +417,7 @@ mod tests {
             put(&mut inbox, 0, micros);
         }
         assert_eq!(inbox.settle(15_001, None), Readiness::Process(at(20)));
-        assert_eq!(inbox.dropped[DropReason::Age as usize], 2);
+        assert_eq!(inbox.dropped.figures().age, 2);
     }
 
     #[test]

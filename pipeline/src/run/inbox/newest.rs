@@ -2,7 +2,9 @@
 //! that one camera can't push out the others.
 
 use crate::packet::Packet;
+use crate::run::drops::Dropped;
 use crate::run::inbox::Stream;
+use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
 #[derive(Debug)]
@@ -24,24 +26,24 @@ impl Newest {
         }
     }
 
-    /// Lets go of complete packets that a newer complete one of the same input has overtaken; how many.
-    pub(super) fn keep_each(&self, streams: &mut [Stream]) -> u64 {
+    /// Lets go of complete packets that a newer complete one of the same input has overtaken.
+    pub(super) fn keep_each(&self, streams: &mut [Stream], dropped: &mut Dropped) {
         let settled = settled(streams);
         let one_origin = self.served.len() <= 1;
         let newest_of_all = streams
             .iter()
             .filter_map(|stream| newest_before(stream, settled))
             .max();
-        let mut erased = 0;
         for stream in streams {
             let limit = if one_origin {
                 newest_of_all
             } else {
                 newest_before(stream, settled)
             };
-            erased += limit.map_or(0, |limit| stream.erase_before(limit));
+            if let Some(limit) = limit {
+                stream.erase_before(limit, DropReason::Late, dropped);
+            }
         }
-        erased
     }
 
     /// The time of the set to process next, of those that are complete.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::packet::Packet;
+use crate::run::drops::Dropped;
+use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
 #[derive(Debug)]
@@ -109,25 +111,28 @@ impl Stream {
         Packet::empty(self.next().previous_allowed_in_stream())
     }
 
-    /// Lets go of all packets before `limit`; how many.
-    pub(crate) fn erase_before(&mut self, limit: Timestamp) -> u64 {
-        let mut erased = 0;
-        while self
-            .queue
-            .front()
-            .is_some_and(|packet| packet.timestamp() < limit)
-        {
+    /// Lets go of all packets before `limit`; true if there were some.
+    pub(crate) fn erase_before(
+        &mut self,
+        limit: Timestamp,
+        reason: DropReason,
+        dropped: &mut Dropped,
+    ) -> bool {
+        let mut erased = false;
+        while let Some(at) = self.queue.front().map(Packet::timestamp).filter(|at| *at < limit) {
             self.queue.pop_front();
-            erased += 1;
+            dropped.add(reason, at);
+            erased = true;
         }
         erased
     }
 
-    /// Lets go of all but the newest packet; how many.
-    pub(super) fn erase_all_but_newest(&mut self) -> u64 {
+    /// Lets go of all but the newest packet.
+    pub(super) fn erase_all_but_newest(&mut self, dropped: &mut Dropped) {
         let surplus = self.queue.len().saturating_sub(1);
-        self.queue.drain(..surplus);
-        surplus as u64
+        for packet in self.queue.drain(..surplus) {
+            dropped.add(DropReason::Late, packet.timestamp());
+        }
     }
 
     pub(super) fn push_front(&mut self, packet: Packet) {
@@ -136,20 +141,24 @@ impl Stream {
 
     /// Goes on with another writer, who sends nothing before `bound`: what waits and isn't before that can't stay.
     /// How many packets that is.
-    pub(crate) fn go_on_at(&mut self, bound: Timestamp) -> u64 {
+    pub(crate) fn go_on_at(&mut self, bound: Timestamp, dropped: &mut Dropped) -> u64 {
         let kept = self
             .queue
             .iter()
             .take_while(|packet| packet.timestamp() < bound)
             .count();
         let surplus = self.queue.len() - kept;
-        self.queue.truncate(kept);
+        for packet in self.queue.drain(kept..) {
+            dropped.add(DropReason::Closed, packet.timestamp());
+        }
         self.bound = bound;
         surplus as u64
     }
 
-    pub(super) fn clear(&mut self) -> u64 {
-        std::mem::take(&mut self.queue).len() as u64
+    pub(super) fn clear(&mut self, dropped: &mut Dropped) {
+        for packet in std::mem::take(&mut self.queue) {
+            dropped.add(DropReason::Closed, packet.timestamp());
+        }
     }
 
     /// The time of the `count`-th newest packet, or of the oldest where there are fewer.

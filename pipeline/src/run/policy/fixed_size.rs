@@ -2,10 +2,12 @@
 //! others with it, to the same time.
 
 use crate::packet::Packet;
+use crate::run::drops::Dropped;
 use crate::run::inbox::Stream;
 use crate::run::policy::Offer;
 use crate::run::policy::group::Group;
 use crate::spec::policy;
+use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
 #[derive(Debug)]
@@ -32,11 +34,11 @@ impl FixedSize {
         }
     }
 
-    pub(super) fn offer(&mut self, streams: &mut [Stream], dropped: &mut u64) -> Offer {
+    pub(super) fn offer(&mut self, streams: &mut [Stream], dropped: &mut Dropped) -> Offer {
         if let Some(at) = self.promised {
             return Offer::Set(at);
         }
-        *dropped += self.cut(streams, false);
+        self.cut(streams, false, dropped);
         let mut offer = self.group.offer(streams);
         while let Offer::Set(at) = offer {
             if at >= self.kept {
@@ -44,9 +46,7 @@ impl FixedSize {
                 break;
             }
             // A packet came below the cut. Cutting it away must leave the others a time they can meet at.
-            let erased = self.cut(streams, true);
-            *dropped += erased;
-            if erased == 0 {
+            if !self.cut(streams, true, dropped) {
                 self.promised = Some(at);
                 break;
             }
@@ -64,21 +64,23 @@ impl FixedSize {
         at: Timestamp,
         streams: &mut [Stream],
         set: &mut [Packet],
-        dropped: &mut u64,
+        dropped: &mut Dropped,
     ) {
         self.group.take(at, streams, set);
         self.promised = None;
-        *dropped += self.cut(streams, false);
+        self.cut(streams, false, dropped);
     }
 
-    fn cut(&mut self, streams: &mut [Stream], leave_one: bool) -> u64 {
+    /// True if something was let go of.
+    fn cut(&mut self, streams: &mut [Stream], leave_one: bool, dropped: &mut Dropped) -> bool {
         let limit = if self.fixed_min_size {
             self.cut_of_all(streams)
         } else {
             Some(self.cut_of_any(streams, leave_one))
         };
-        limit.map_or(0, |limit| {
-            streams.iter_mut().map(|stream| stream.erase_before(limit)).sum()
+        let Some(limit) = limit else { return false };
+        streams.iter_mut().fold(false, |erased, stream| {
+            stream.erase_before(limit, DropReason::Late, dropped) || erased
         })
     }
 

@@ -10,6 +10,7 @@ mod mux;
 mod sync_set;
 
 use crate::packet::Packet;
+use crate::run::drops::Dropped;
 use crate::run::inbox::Stream;
 use crate::run::policy::align::Align;
 use crate::run::policy::fixed_size::FixedSize;
@@ -57,8 +58,8 @@ impl Policy {
         }
     }
 
-    /// What the inputs offer now. Some policies let go of packets before: how many is added to `dropped`.
-    pub(crate) fn offer(&mut self, streams: &mut [Stream], dropped: &mut u64) -> Offer {
+    /// What the inputs offer now. Some policies let go of packets before.
+    pub(crate) fn offer(&mut self, streams: &mut [Stream], dropped: &mut Dropped) -> Offer {
         match self {
             Self::Default(group) => group.offer(streams),
             Self::Immediate(immediate) => immediate.offer(streams),
@@ -98,7 +99,7 @@ impl Policy {
         at: Timestamp,
         streams: &mut [Stream],
         set: &mut [Packet],
-        dropped: &mut u64,
+        dropped: &mut Dropped,
     ) {
         match self {
             Self::Default(group) | Self::EarlyClose(group) => group.take(at, streams, set),
@@ -111,7 +112,7 @@ impl Policy {
                 }
             }
             Self::Align(align) => align.take(at, streams, set),
-            Self::Mux => *dropped += mux::take(at, streams, set),
+            Self::Mux => mux::take(at, streams, set, dropped),
         }
     }
 

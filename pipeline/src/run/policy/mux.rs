@@ -1,8 +1,10 @@
 //! The last input, SELECT, chooses by number which of the others gives the packet of its time.
 
 use crate::packet::Packet;
+use crate::run::drops::Dropped;
 use crate::run::inbox::Stream;
 use crate::run::policy::Offer;
+use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
 pub(super) fn offer(streams: &[Stream]) -> Offer {
@@ -33,27 +35,25 @@ pub(super) fn awaited(streams: &[Stream]) -> Option<usize> {
     }
 }
 
-/// Gives the number of packets that were let go, not having been chosen.
-pub(super) fn take(at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) -> u64 {
+/// What wasn't chosen is let go of.
+pub(super) fn take(at: Timestamp, streams: &mut [Stream], set: &mut [Packet], dropped: &mut Dropped) {
     let Some((select, data)) = streams.split_last_mut() else {
-        return 0;
+        return;
     };
     let packet = select.pop_at(at);
     let chosen = chosen(&packet);
-    let mut erased = 0;
     for (index, (stream, place)) in data.iter_mut().zip(set.iter_mut()).enumerate() {
         if Some(index) == chosen {
-            erased += stream.erase_before(at);
+            stream.erase_before(at, DropReason::Late, dropped);
             *place = stream.pop_at(at);
         } else {
-            erased += stream.erase_before(at.next_allowed_in_stream());
+            stream.erase_before(at.next_allowed_in_stream(), DropReason::Late, dropped);
             *place = stream.settled();
         }
     }
     if let Some(place) = set.last_mut() {
         *place = packet;
     }
-    erased
 }
 
 /// None for what isn't the number of an input: the node says so when it is called.

@@ -173,7 +173,7 @@ pub(super) fn is_adjusted(old: &PlannedNode, new: &PlannedNode) -> bool {
         (
             (node.deadline, node.in_flight, node.class),
             (node.on_failure, node.stuck_after),
-            (node.parallel, node.executor, node.layer),
+            (node.executor, node.layer),
             limits(node),
         )
     };

@@ -188,8 +188,7 @@ impl Switch<'_> {
         for (missing, node) in new.opening.missing.iter().zip(&new.plan.nodes) {
             let writers = node.opens_after.iter();
             let unopened = writers.filter(|writer| lives.get(**writer) == Some(&Life::New));
-            let unmade = node.side.iter().filter(|(_, _, name)| !side.contains_key(name));
-            missing.store(unopened.count() + unmade.count(), Ordering::SeqCst);
+            missing.store(unopened.count() + node.unmade(&side).count(), Ordering::SeqCst);
         }
         new.opening.passed.store(true, Ordering::SeqCst);
         let left = lives.iter().filter(|life| **life != Life::Over).count();

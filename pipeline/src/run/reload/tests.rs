@@ -174,14 +174,12 @@ fn a_node_that_does_not_open_leaves_everything_as_it_was() {
 #[test]
 fn a_missing_side_packet_is_told_before_anything_opens() {
     let bench = Bench::start(TWO_BRANCHES, 2);
-    let text = TWO_BRANCHES.replace(
-        "{LOG: log}}\noutputStreams",
-        "{LOG: log, MODEL: face}}\noutputStreams",
-    );
+    let told = "- {name: told, calculator: SidePacketToStream, sidePackets: {'0': face}, outputs: ['AT_PRESTREAM:d']}";
+    let text = TWO_BRANCHES.replace("outputStreams", &format!("{told}\noutputStreams"));
     let error = bench.reload(&text).unwrap_err().to_string();
     assert_eq!(
         error,
-        "side packet face is missing: node right needs it as MODEL (i64)"
+        "side packet face is missing: node told needs it as a port without a tag (any)"
     );
     assert_eq!(bench.log.count("open"), 3);
 }
