@@ -1,7 +1,7 @@
 # What a developer runs. The logic is in the scripts; `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down bench-search
+.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down bench-search bench-pipeline
 
 # Cargo needs libtorch and ONNX Runtime; `source e2e/env.sh` says the same to a shell.
 HAIZEN_CACHE ?= $(HOME)/.cache/haizen
@@ -34,7 +34,7 @@ check: native ## Formatting, lints, and the project's own rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile fast -- --deny warnings
 	cargo run --quiet --profile fast -p xtask -- check
-	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images -name '*.sh' -perm -u+x)
+	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images pipeline/benches -name '*.sh' -perm -u+x)
 
 # One selection of packages for tests and images: cargo then builds every dependency once.
 programs: setup native ## Build every program and test
@@ -48,6 +48,11 @@ e2e: programs cluster images ## Stories on a real cluster
 	cargo test --profile fast --workspace --test stories -- --test-threads=1
 
 test: unit e2e ## Every test, the stories on a real cluster included
+
+# ARGS: sections (hop, paced, ...), --runs N, --skip-long, --json FILE. The agent is measured where `programs` built it.
+bench-pipeline: ## Figures of the pipeline beside MediaPipe and GStreamer, as one table (about 30 minutes)
+	@pipeline/benches/peers/setup.sh
+	@pipeline/benches/peers/table.py $(ARGS)
 
 demo: ## The whole line on a real cluster, live
 	@e2e/demo.sh

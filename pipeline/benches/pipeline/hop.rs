@@ -1,71 +1,82 @@
 //! What one hop costs: chains of PassThrough, and the slope between two lengths.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use pipeline::{Inputs, Registry, load_graph, validate};
+use pipeline::Inputs;
 
-const RUNS: usize = 7;
+use crate::Settings;
+use crate::figure::{Figure, median};
+use crate::graphs::{chain, node, on_threads, start};
 
-pub fn print() {
-    println!(
-        "hop: nanoseconds a packet and stage, slope between chains of two lengths, median of {RUNS} runs"
-    );
-    for (what, threads, limit) in [
-        ("1 thread", 1, 100),
-        ("2 threads", 2, 100),
-        ("2 threads, one packet in flight", 2, 1),
-    ] {
-        for (short, long) in [(10, 50), (50, 200)] {
-            let hop = median((0..RUNS).map(|_| slope(short, long, threads, limit)).collect());
-            println!("  {what:<34} N = {short} to {long:<4} {hop:>6.0}");
-        }
-    }
+/// Packets times stages of one chain.
+const HOPS: u64 = 400_000;
+
+#[derive(Clone, Copy, Default)]
+struct How {
+    threads: usize,
+    /// A frame is let in when the last one has left.
+    one_in_flight: bool,
+    traced: bool,
 }
 
-fn slope(short: usize, long: usize, threads: usize, limit: u32) -> f64 {
-    let packets = 400_000 / long as u64;
-    let of = |stages| chain(stages, threads, limit, packets);
+pub fn measure(settings: Settings) -> Vec<Figure> {
+    let on = |threads| How {
+        threads,
+        ..How::default()
+    };
+    let one_in_flight = How {
+        one_in_flight: true,
+        ..on(2)
+    };
+    let traced = How {
+        traced: true,
+        ..on(1)
+    };
+    let mut figures = Vec::new();
+    for (name, how) in [
+        ("1-thread", on(1)),
+        ("2-threads", on(2)),
+        ("one-in-flight", one_in_flight),
+        ("traced", traced),
+    ] {
+        for (short, long) in [(10, 50), (50, 200)] {
+            let slopes = (0..settings.runs).map(|_| slope(short, long, how));
+            let name = format!("hop/{name}/{short}-{long}");
+            figures.push(Figure::new(name, median(slopes), "ns"));
+        }
+    }
+    figures
+}
+
+fn slope(short: usize, long: usize, how: How) -> f64 {
+    let packets = HOPS / long as u64;
+    let of = |stages| nanos(stages, how, packets);
     (of(long) - of(short)) / (packets * (long - short) as u64) as f64
 }
 
-/// Nanoseconds of a whole run. `limit` 1 lets a frame in when the last one has left.
-fn chain(stages: usize, threads: usize, limit: u32, count: u64) -> f64 {
-    let mut text = vec![format!(
+/// Nanoseconds of a whole run.
+fn nanos(stages: usize, how: How, count: u64) -> f64 {
+    let door = if how.one_in_flight {
+        ", inFlight: 1, queueSize: 1"
+    } else {
+        ""
+    };
+    let text = format!(
         "nodes:\n- {{calculator: Generator, options: {{fps: 0, count: {count}, width: 2, height: 2}}, outputs: \
-         [s0]}}\n"
-    )];
-    text.extend((0..stages).map(|stage| {
-        let limited = if stage == 0 && limit == 1 {
-            ", inFlight: 1, queueSize: 1"
-        } else {
-            ""
-        };
-        let next = stage + 1;
-        format!(
-            "- {{name: p{stage}, calculator: PassThrough, inputs: [s{stage}], outputs: [s{next}]{limited}}}\n"
-        )
-    }));
-    text.push(format!(
-        "- {{name: end, calculator: Discard, inputs: [s{stages}]}}\n"
-    ));
-    let text = text.concat();
-    let graph = validate(&load_graph(&text).unwrap(), &Registry::standard()).unwrap();
-    let start = Instant::now();
-    let running = graph
-        .start(Inputs {
-            threads: Some(threads),
-            ..Inputs::default()
-        })
-        .unwrap();
+         [in]}}\n- {{calculator: PassThrough, inputs: [in], outputs: [s0]{door}}}\n{}- {{name: end, calculator: \
+         Discard, inputs: [s{}]}}\n",
+        chain(stages - 1),
+        stages - 1
+    );
+    let inputs = Inputs {
+        trace: how.traced.then(Arc::default),
+        ..on_threads(how.threads)
+    };
+    let begun = Instant::now();
+    let running = start(&text, inputs);
     running.wait().unwrap();
-    let nanos = start.elapsed().as_nanos() as f64;
-    let stats = running.stats();
-    let end = stats.nodes.iter().find(|node| node.name == "end").unwrap();
-    assert_eq!(end.processed, count);
+    let nanos = begun.elapsed().as_nanos() as f64;
+    assert_eq!(node(&running.stats(), "end").processed, count);
     nanos
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

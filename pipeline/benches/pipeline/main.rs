@@ -1,28 +1,78 @@
-//! Figures of the runtime as printed tables, all of one run: `cargo bench -p pipeline -- [SECTION ...]`.
+//! Figures of the runtime, all of one run: `cargo bench -p pipeline --bench pipeline -- [SECTION ...] [--json]
+//! [--runs N] [--long]`. `make bench-pipeline` prints them beside those of MediaPipe and GStreamer.
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a program that prints measurements"
 )]
 
+mod cameras;
+mod counting_allocator;
+mod figure;
+mod graphs;
 mod hop;
-mod live;
+mod memory;
+mod overload;
+mod paced;
+mod stages;
+mod steady;
+
+use crate::figure::Figure;
+
+/// What the command line asks for beside the sections.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Short measurements are made this often, and the median counts.
+    pub runs: usize,
+    /// 6,000 frames where some hundred are usual.
+    pub long: bool,
+}
+
+type Section = fn(Settings) -> Vec<Figure>;
+
+const SECTIONS: [(&str, Section); 7] = [
+    ("hop", hop::measure),
+    ("paced", paced::measure),
+    ("overload", overload::measure),
+    ("stages", stages::measure),
+    ("cameras", cameras::measure),
+    ("memory", memory::measure),
+    ("steady", steady::measure),
+];
+
+const RUNS: usize = 7;
 
 fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|arg| !arg.starts_with('-'))
-        .collect();
-    let sections: [(&str, fn()); 5] = [
-        ("hop", hop::print),
-        ("paced", live::paced),
-        ("overload", live::overload),
-        ("stages", live::stages),
-        ("cameras", live::cameras),
-    ];
-    for (name, print) in sections {
+    let mut settings = Settings {
+        runs: RUNS,
+        long: false,
+    };
+    let (mut json, mut wanted) = (false, Vec::new());
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            // Cargo's own, meant for its test harness.
+            "--bench" => {}
+            "--json" => json = true,
+            "--long" => settings.long = true,
+            "--runs" => settings.runs = args.next().unwrap().parse().unwrap(),
+            section if SECTIONS.iter().any(|(name, _)| *name == section) => wanted.push(arg),
+            other => {
+                let known: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
+                println!("{other} is no section: use some of {}", known.join(", "));
+                std::process::exit(2);
+            }
+        }
+    }
+    for (name, measure) in SECTIONS {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            print();
+            for figure in measure(settings) {
+                if json {
+                    println!("{}", figure.json());
+                } else {
+                    println!("{figure}");
+                }
+            }
         }
     }
 }
