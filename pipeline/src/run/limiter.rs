@@ -20,10 +20,9 @@ const PACE: f64 = 1.01;
 /// and this much slower while there is one.
 const DRAINING_PACE: f64 = 1.1;
 
-/// One node's part in limiting: its own rule, and whose section it belongs to.
+/// One node's part in limiting: its own section, and whose sections it belongs to.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    rule: Option<InFlight>,
     /// The node and all that it feeds, each after those that feed it.
     section: Vec<Stage>,
     /// Nodes whose section this node is in.
@@ -92,7 +91,6 @@ impl Limiter {
             .iter()
             .enumerate()
             .map(|(index, node)| Self {
-                rule: node.in_flight,
                 section: section(index, node),
                 limited_by: (0..nodes.len())
                     .filter(|limiting| nodes.get(*limiting).is_some_and(|node| node.in_flight.is_some()))
@@ -184,12 +182,8 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
 
 impl Engine {
     /// Whether a node may begin with the set at `at`. The caller holds the node's own inbox.
-    pub(crate) fn admission(&self, index: usize, at: Timestamp, now: i64) -> Admission {
-        let Some((limiter, rule)) = self
-            .limiters
-            .get(index)
-            .and_then(|limiter| Some((limiter, limiter.rule?)))
-        else {
+    pub(crate) fn admission(&self, index: usize, rule: InFlight, at: Timestamp, now: i64) -> Admission {
+        let Some(limiter) = self.limiters.get(index) else {
             return Admission::Now;
         };
         // A section of one node takes its next frame when it is done with the last.

@@ -9,7 +9,7 @@ use crate::run::context::Io;
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::{Gathered, Inbox, Phase, Readiness};
 use crate::run::limiter::Admission;
-use crate::run::meter::Call;
+use crate::run::meter::{Call, Made};
 use crate::run::shard::{Shard, offset_bound};
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
@@ -136,7 +136,11 @@ impl Engine {
                 Some(inbox.gather(at).map_or(Step::Gathered, Step::Batch))
             }
             Readiness::Process(at) => {
-                match self.admission(index, at, now) {
+                let admission = match planned.in_flight {
+                    Some(rule) => self.admission(index, rule, at, now),
+                    None => Admission::Now,
+                };
+                match admission {
                     Admission::Now => {}
                     Admission::At(time) => {
                         inbox.phase = Phase::Timed(time);
@@ -208,26 +212,17 @@ impl Engine {
                 .iter_mut()
                 .for_each(|shard| shard.raise(offset_bound(at, offset)));
         }
-        let produced = if source {
-            body.io
-                .shards
-                .iter()
-                .map(|shard| shard.packets.len() as u64)
-                .sum()
-        } else {
-            0
-        };
         let captured = (!source && at.is_range_value()).then(|| at.micros().saturating_mul(1_000));
-        let planned_at = body.planned.take();
+        let call = Call { start, end, captured };
+        if source {
+            let sent = body.io.shards.iter().map(|shard| shard.packets.len() as u64);
+            let (packets, planned) = (sent.sum(), body.planned.take());
+            lock(&cell.meter).made(call, Made { packets, planned });
+        } else {
+            lock(&cell.meter).record(call);
+        }
         cell.took(end - start);
         body.failures = 0;
-        lock(&cell.meter).record(&Call {
-            start,
-            end,
-            captured,
-            planned: planned_at,
-            produced,
-        });
         self.charge(planned.branch, end - start);
         self.sent(running, flow, end, woken);
         end

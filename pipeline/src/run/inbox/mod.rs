@@ -299,9 +299,11 @@ impl Inbox {
     /// True if there were some.
     fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> bool {
         self.policy.forget_offer();
-        self.streams.iter_mut().fold(false, |erased, stream| {
-            stream.erase_before(limit, reason, &mut self.dropped) || erased
-        })
+        let mut erased = false;
+        for stream in &mut self.streams {
+            erased |= stream.erase_before(limit, reason, &mut self.dropped);
+        }
+        erased
     }
 }
 

@@ -79,9 +79,11 @@ impl FixedSize {
             Some(self.cut_of_any(streams, leave_one))
         };
         let Some(limit) = limit else { return false };
-        streams.iter_mut().fold(false, |erased, stream| {
-            stream.erase_before(limit, DropReason::Late, dropped) || erased
-        })
+        let mut erased = false;
+        for stream in streams {
+            erased |= stream.erase_before(limit, DropReason::Late, dropped);
+        }
+        erased
     }
 
     fn cut_of_any(&mut self, streams: &[Stream], leave_one: bool) -> Timestamp {

@@ -73,6 +73,11 @@ impl Group {
 
     pub(super) fn take(&mut self, at: Timestamp, streams: &mut [Stream], set: &mut [Packet]) {
         self.last = at;
+        // Most nodes have one input.
+        if let ([stream], [place]) = (&mut *streams, &mut *set) {
+            *place = stream.pop_at(at);
+            return;
+        }
         for member in &self.members {
             if let (Some(stream), Some(place)) = (streams.get_mut(*member), set.get_mut(*member)) {
                 *place = stream.pop_at(at);

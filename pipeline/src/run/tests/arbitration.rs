@@ -26,13 +26,14 @@ fn camera(name: &str, stream: &str) -> String {
 
 #[test]
 fn the_urgent_branch_keeps_its_rate_when_there_is_too_much_to_do() {
-    let slow: String = (0..4)
+    let slow: Vec<String> = (0..4)
         .map(|slow| {
             format!(
                 "- {{name: slow{slow}, calculator: Busy, options: {{forMs: 90}}, inputs: [a], freshness: newest}}\n"
             )
         })
         .collect();
+    let slow = slow.concat();
     let text = format!(
         "nodes:\n{}{slow}- {{name: prepare, calculator: PassThrough, inputs: [a], outputs: [b]}}\n- {{name: watch, \
          calculator: Busy, options: {{forMs: 5}}, inputs: [b], freshness: newest, priority: high}}\n",
@@ -76,9 +77,10 @@ fn cameras_share_one_detector_alike() {
         let cameras: String = (0..4)
             .map(|number| camera(&format!("camera{number}"), &format!("c{number}")))
             .collect();
-        let counters: String = (0..4)
+        let counters: Vec<String> = (0..4)
             .map(|number| format!("- {{name: got{number}, calculator: Discard, inputs: [d{number}]}}\n"))
             .collect();
+        let counters = counters.concat();
         let stats = stats_of(
             &format!(
                 "nodes:\n{cameras}- {{name: detect, calculator: Busy, options: {{forMs: 40}}, inputs: [c0, c1, c2, \
@@ -106,7 +108,7 @@ fn frames_under_way_are_as_many_as_the_slowest_stage_needs() {
         (vec![10, 50], "all"),
         (vec![20, 60, 20, 20], "all"),
     ] {
-        let stages: String = costs
+        let stages: Vec<String> = costs
             .iter()
             .enumerate()
             .map(|(stage, cost)| {
@@ -118,6 +120,7 @@ fn frames_under_way_are_as_many_as_the_slowest_stage_needs() {
                 )
             })
             .collect();
+        let stages = stages.concat();
         let text = format!(
             "nodes:\n{}{stages}- {{name: end, calculator: Discard, inputs: [s{}]}}\n",
             camera("camera", "s0"),
