@@ -4,6 +4,7 @@
 //! operator (`protocol::trainer`). Knows nothing of Kubernetes.
 
 pub mod args;
+pub mod bench;
 pub mod data;
 pub mod exit;
 pub mod local;

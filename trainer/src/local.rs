@@ -1,6 +1,7 @@
 //! The commands that need no operator.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -133,7 +134,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Exit> {
 }
 
 /// The text itself or what stands in the file of that name.
-fn architecture(text: &str) -> Result<Architecture, Exit> {
+pub(crate) fn architecture(text: &str) -> Result<Architecture, Exit> {
     if text.starts_with("m1/") {
         return text.parse().map_err(|error| Exit::BadInput(anyhow!("{error}")));
     }
@@ -145,6 +146,13 @@ fn architecture(text: &str) -> Result<Architecture, Exit> {
         .trim_matches('"')
         .parse()
         .map_err(|error| Exit::BadInput(anyhow!("{text}: {error}")))
+}
+
+/// A line for the program's output.
+pub(crate) fn print(line: &str) -> Result<(), Exit> {
+    writeln!(std::io::stdout(), "{line}")
+        .context("can't write to the output")
+        .map_err(Exit::Temporary)
 }
 
 const CHECKPOINT: &str = "checkpoint";
