@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{bench, local, worker};
+use crate::{bench, evaluate, local, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
     Export(ExportArgs),
+    /// Says how accurate the network of a checkpoint is on test images; prints one line of JSON.
+    Evaluate(EvaluateArgs),
     /// Times the training step alone on random data; prints one line of JSON.
     BenchStep(BenchStepArgs),
 }
@@ -97,6 +99,16 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct EvaluateArgs {
+    /// A checkpoint that `train` left.
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// Folder or file:// address of the data.
+    #[arg(long)]
+    pub data: String,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct BenchStepArgs {
     /// The architecture's text, or a file that holds it; a MobileNetV2 of half width when not given.
     #[arg(long, default_value = bench::MOBILENET, hide_default_value = true)]
@@ -122,6 +134,7 @@ impl Args {
             Command::Train(args) => local::train(&args),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
             Command::BenchStep(args) => bench::step(&args),
         };
         match result {

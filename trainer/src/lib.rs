@@ -6,6 +6,7 @@
 pub mod args;
 pub mod bench;
 pub mod data;
+pub mod evaluate;
 pub mod exit;
 pub mod local;
 pub mod model;

@@ -116,6 +116,18 @@ pub fn export(args: &ExportArgs) -> Result<(), Exit> {
         checkpoint: path,
         out,
     } = args;
+    let (architecture, tensors) = read_trained(path)?;
+    let weights = export::Weights(tensors.into_iter().collect());
+    let file = export::trained_net(&architecture, &weights)
+        .with_context(|| path.display().to_string())
+        .map_err(Exit::BadInput)?;
+    write(out, &file.bytes)?;
+    tracing::info!("sha256:{} in {}", file.sha256, out.display());
+    Ok(())
+}
+
+/// The network of a checkpoint: its architecture and its numbers by name.
+pub(crate) fn read_trained(path: &Path) -> Result<(Architecture, Vec<(String, export::Tensor)>), Exit> {
     let bytes = fs::read(path)
         .with_context(|| format!("can't read {}", path.display()))
         .map_err(Exit::BadInput)?;
@@ -126,11 +138,7 @@ pub fn export(args: &ExportArgs) -> Result<(), Exit> {
         .architecture
         .parse()
         .map_err(|error| named(anyhow!("{error}")))?;
-    let weights = export::Weights(tensors.into_iter().collect());
-    let file = export::trained_net(&architecture, &weights).map_err(|error| named(error.into()))?;
-    write(out, &file.bytes)?;
-    tracing::info!("sha256:{} in {}", file.sha256, out.display());
-    Ok(())
+    Ok((architecture, tensors))
 }
 
 /// The text itself or what stands in the file of that name.
