@@ -173,7 +173,11 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
         match fs::read(&path) {
             Ok(bytes) => match Checkpoint::from_bytes(&bytes) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => tracing::warn!("{}: {error}", path.display()),
+                Err(error) => {
+                    tracing::warn!("{}: {error}; removed", path.display());
+                    // Else the next checkpoint would push it over the one before, which is whole.
+                    drop(fs::remove_file(&path));
+                }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -185,10 +189,11 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
     Ok(None)
 }
 
-/// Whole or not at all: written beside, then renamed.
+/// Whole or not at all, also after a power cut: written beside, brought to the disk, then renamed.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let beside = path.with_added_extension("part");
-    fs::write(&beside, bytes)
+    fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path))
         .with_context(|| format!("can't write {}", path.display()))
         .map_err(Exit::Temporary)
@@ -228,3 +233,6 @@ impl Observer for Folder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
