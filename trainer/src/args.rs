@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{local, worker};
+use crate::{bench, evaluate, local, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -30,6 +30,10 @@ enum Command {
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
     Export(ExportArgs),
+    /// Says how accurate the network of a checkpoint is on test images; prints one line of JSON.
+    Evaluate(EvaluateArgs),
+    /// Times the training step alone on random data; prints one line of JSON.
+    BenchStep(BenchStepArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -94,6 +98,32 @@ pub struct ExportArgs {
     pub out: PathBuf,
 }
 
+#[derive(Debug, ClapArgs)]
+pub struct EvaluateArgs {
+    /// A checkpoint that `train` left.
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// Folder or file:// address of the data.
+    #[arg(long)]
+    pub data: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchStepArgs {
+    /// The architecture's text, or a file that holds it; a MobileNetV2 of half width when not given.
+    #[arg(long, default_value = bench::MOBILENET, hide_default_value = true)]
+    pub arch: String,
+    /// Images in a step.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch: u32,
+    /// Steps before the first that counts.
+    #[arg(long, default_value_t = 5)]
+    pub warm_up: u32,
+    /// Steps that count.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub steps: u32,
+}
+
 impl Args {
     pub fn run(self) -> ExitCode {
         let Self { command, threads } = self;
@@ -104,6 +134,8 @@ impl Args {
             Command::Train(args) => local::train(&args),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
+            Command::BenchStep(args) => bench::step(&args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,9 @@
 //! operator (`protocol::trainer`). Knows nothing of Kubernetes.
 
 pub mod args;
+pub mod bench;
 pub mod data;
+pub mod evaluate;
 pub mod exit;
 pub mod local;
 pub mod model;

@@ -1,6 +1,7 @@
 //! The commands that need no operator.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -115,6 +116,18 @@ pub fn export(args: &ExportArgs) -> Result<(), Exit> {
         checkpoint: path,
         out,
     } = args;
+    let (architecture, tensors) = read_trained(path)?;
+    let weights = export::Weights(tensors.into_iter().collect());
+    let file = export::trained_net(&architecture, &weights)
+        .with_context(|| path.display().to_string())
+        .map_err(Exit::BadInput)?;
+    write(out, &file.bytes)?;
+    tracing::info!("sha256:{} in {}", file.sha256, out.display());
+    Ok(())
+}
+
+/// The network of a checkpoint: its architecture and its numbers by name.
+pub(crate) fn read_trained(path: &Path) -> Result<(Architecture, Vec<(String, export::Tensor)>), Exit> {
     let bytes = fs::read(path)
         .with_context(|| format!("can't read {}", path.display()))
         .map_err(Exit::BadInput)?;
@@ -125,15 +138,11 @@ pub fn export(args: &ExportArgs) -> Result<(), Exit> {
         .architecture
         .parse()
         .map_err(|error| named(anyhow!("{error}")))?;
-    let weights = export::Weights(tensors.into_iter().collect());
-    let file = export::trained_net(&architecture, &weights).map_err(|error| named(error.into()))?;
-    write(out, &file.bytes)?;
-    tracing::info!("sha256:{} in {}", file.sha256, out.display());
-    Ok(())
+    Ok((architecture, tensors))
 }
 
 /// The text itself or what stands in the file of that name.
-fn architecture(text: &str) -> Result<Architecture, Exit> {
+pub(crate) fn architecture(text: &str) -> Result<Architecture, Exit> {
     if text.starts_with("m1/") {
         return text.parse().map_err(|error| Exit::BadInput(anyhow!("{error}")));
     }
@@ -147,6 +156,13 @@ fn architecture(text: &str) -> Result<Architecture, Exit> {
         .map_err(|error| Exit::BadInput(anyhow!("{text}: {error}")))
 }
 
+/// A line for the program's output.
+pub(crate) fn print(line: &str) -> Result<(), Exit> {
+    writeln!(std::io::stdout(), "{line}")
+        .context("can't write to the output")
+        .map_err(Exit::Temporary)
+}
+
 const CHECKPOINT: &str = "checkpoint";
 const PREVIOUS: &str = "checkpoint.previous";
 
@@ -157,7 +173,11 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
         match fs::read(&path) {
             Ok(bytes) => match Checkpoint::from_bytes(&bytes) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => tracing::warn!("{}: {error}", path.display()),
+                Err(error) => {
+                    tracing::warn!("{}: {error}; removed", path.display());
+                    // Else the next checkpoint would push it over the one before, which is whole.
+                    drop(fs::remove_file(&path));
+                }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -169,10 +189,11 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
     Ok(None)
 }
 
-/// Whole or not at all: written beside, then renamed.
+/// Whole or not at all, also after a power cut: written beside, brought to the disk, then renamed.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let beside = path.with_added_extension("part");
-    fs::write(&beside, bytes)
+    fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&beside, path))
         .with_context(|| format!("can't write {}", path.display()))
         .map_err(Exit::Temporary)
@@ -212,3 +233,6 @@ impl Observer for Folder<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! Settings that libraries read while they are loaded, so that the program has to be started again with them.
 //!
-//! - `OMP_WAIT_POLICY=passive`: OpenMP's threads sleep between two operations. By default they spin, and as soon
-//!   as another process wants a core, each operation waits a whole time slice: ten times slower was seen.
+//! - `GOMP_SPINCOUNT`: OpenMP's threads sleep soon when they wait. By default they spin for milliseconds, and as
+//!   soon as another process wants a core, each operation waits a whole time slice: ten times slower was seen.
+//!   Never to spin costs some percent of a step on a quiet machine, since operations follow each other closely.
 //! - `MALLOC_…`: freed memory stays in the process. A training step frees and takes the same buffers again;
 //!   handing them back to the kernel in between costs a third of the step in page faults.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+const SPIN_COUNT: &str = "GOMP_SPINCOUNT";
+/// The standard's own setting, which a spin count would overrule.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 const SETTINGS: [(&str, &str); 4] = [
-    ("OMP_WAIT_POLICY", "passive"),
+    (SPIN_COUNT, "20000"),
     ("MALLOC_MMAP_MAX_", "0"),
     ("MALLOC_TRIM_THRESHOLD_", "8589934592"),
     ("MALLOC_TOP_PAD_", "67108864"),
@@ -23,9 +27,10 @@ pub fn settle() {
     if std::env::var_os(DONE).is_some() {
         return;
     }
+    let is_set = |name: &str| std::env::var_os(name).is_some();
     let missing = SETTINGS
         .iter()
-        .filter(|(name, _)| std::env::var_os(name).is_none());
+        .filter(|(name, _)| !(is_set(name) || *name == SPIN_COUNT && is_set(WAIT_POLICY)));
     if let Ok(program) = std::env::current_exe() {
         let mut command = Command::new(program);
         command

@@ -286,7 +286,7 @@ fn why(status: RunStatus) -> Option<Failure> {
     let code = match error {
         RunError::Node { .. } => "NodeError",
         RunError::Deadlock { .. } | RunError::NoSidePacket { .. } => "GraphStalled",
-        RunError::Late { .. } => "PacketLate",
+        RunError::Late { .. } | RunError::LateInput { .. } => "PacketLate",
         RunError::Cancelled => "GraphCancelled",
         RunError::Broken => "GraphBroken",
     };

@@ -80,7 +80,8 @@ impl Net {
                 value = module.forward(&value, training)?;
             }
             if block.residual {
-                value = value.f_add(&input)?;
+                // In place: nobody needs what normalisation gave.
+                value = value.f_add_(&input)?;
             }
         }
         Ok(value)

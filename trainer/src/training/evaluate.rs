@@ -1,3 +1,4 @@
+use serde::Serialize;
 use tch::{TchError, no_grad};
 
 use crate::data::{Images, whole};
@@ -6,7 +7,8 @@ use crate::model::Net;
 const BATCH: usize = 250;
 
 /// How many images are labelled right.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Evaluation {
     pub images: usize,
     pub accuracy: f64,

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod evaluate;
+mod learner;
 mod optimizer;
 mod recipe;
 
@@ -11,16 +12,15 @@ use protocol::trainer::Metrics;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use search::space::Architecture;
-use tch::{Reduction, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::data::{Batches, Dataset};
-use crate::model::{Net, set_numbers, to_numbers};
+use crate::model::Net;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Place};
 pub use evaluate::{Evaluation, evaluate};
+pub use learner::Learner;
 pub use recipe::Recipe;
-
-use optimizer::Optimizer;
 
 /// What to train, on what, and how long.
 #[derive(Debug)]
@@ -138,8 +138,7 @@ fn split(task: &Task<'_>) -> Result<(Vec<usize>, Vec<usize>), TrainingError> {
 
 struct Run<'a> {
     task: &'a Task<'a>,
-    net: Net,
-    optimizer: Optimizer,
+    learner: Learner,
     step: usize,
     loss: Option<f64>,
     /// Of earlier runs.
@@ -151,12 +150,9 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(task: &'a Task<'a>) -> Result<Self, TrainingError> {
-        let net = Net::new(task.architecture, task.seed)?;
-        let optimizer = Optimizer::new(net.tensors())?;
         Ok(Self {
             task,
-            net,
-            optimizer,
+            learner: Learner::new(Net::new(task.architecture, task.seed)?)?,
             step: 0,
             loss: None,
             seconds: 0.0,
@@ -165,13 +161,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn step(&mut self, (pixels, labels): &(Tensor, Tensor), rate: f64) -> Result<Tensor, TchError> {
-        let recipe = self.task.recipe;
-        let scores = self.net.forward(pixels, true)?;
-        let smoothing = recipe.label_smoothing;
-        let loss = scores.f_cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, smoothing)?;
-        loss.f_backward()?;
-        self.optimizer.step(self.net.tensors_mut(), rate, recipe)?;
+    fn step(&mut self, batch: &(Tensor, Tensor), rate: f64) -> Result<Tensor, TchError> {
+        let loss = self.learner.step(batch, rate, self.task.recipe)?;
         self.step += 1;
         Ok(loss)
     }
@@ -206,13 +197,7 @@ impl<'a> Run<'a> {
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TchError> {
-        let mut tensors = Vec::new();
-        for named in self.net.tensors() {
-            tensors.push((named.name.clone(), to_numbers(&named.tensor)?));
-        }
-        for (name, momentum) in self.optimizer.momentum() {
-            tensors.push((format!("momentum:{name}"), to_numbers(momentum)?));
-        }
+        let tensors = self.learner.state()?;
         let place = Place {
             architecture: self.task.architecture.to_string(),
             seed: self.task.seed,
@@ -238,22 +223,7 @@ impl<'a> Run<'a> {
             }
             .into());
         }
-        let named = self
-            .net
-            .tensors_mut()
-            .iter_mut()
-            .map(|named| (named.name.clone(), &mut named.tensor));
-        let momentum = self
-            .optimizer
-            .momentum_mut()
-            .iter_mut()
-            .map(|(name, t)| (format!("momentum:{name}"), t));
-        for ((name, tensor), (found, numbers)) in named.chain(momentum).zip(tensors) {
-            if name != *found {
-                return Err(CheckpointError::Foreign.into());
-            }
-            set_numbers(tensor, numbers)?;
-        }
+        self.learner.set_state(tensors)?;
         (self.step, self.first_step, self.seconds) = (place.step, place.step, place.seconds);
         Ok(())
     }
@@ -268,11 +238,11 @@ impl<'a> Run<'a> {
         let (task, train_seconds) = (self.task, self.seconds());
         let moment = self.moment(per_epoch, steps);
         let mut go_on = || observer.go_on(&moment);
-        let Some(validation) = evaluate(&self.net, &task.data.train, held_out, &mut go_on)? else {
+        let Some(validation) = evaluate(self.learner.net(), &task.data.train, held_out, &mut go_on)? else {
             return Ok(Outcome::Stopped(self.checkpoint()?));
         };
         let all: Vec<_> = (0..task.data.test.len()).collect();
-        let Some(test) = evaluate(&self.net, &task.data.test, &all, &mut go_on)? else {
+        let Some(test) = evaluate(self.learner.net(), &task.data.test, &all, &mut go_on)? else {
             return Ok(Outcome::Stopped(self.checkpoint()?));
         };
         let cost = task.architecture.cost();
@@ -287,7 +257,7 @@ impl<'a> Run<'a> {
             per_class_accuracy: test.per_class_accuracy,
         };
         Ok(Outcome::Finished {
-            net: self.net,
+            net: self.learner.into_net(),
             metrics,
         })
     }

@@ -14,6 +14,8 @@ pub struct Recipe {
     /// Share of all steps in which the rate rises to its peak.
     pub warmup: f64,
     pub momentum: f64,
+    /// Looks ahead along the momentum.
+    pub nesterov: bool,
     pub weight_decay: f64,
     /// Share of the label that is spread over all classes.
     pub label_smoothing: f64,
@@ -30,6 +32,7 @@ impl Default for Recipe {
             peak_rate: 0.1,
             warmup: 0.2,
             momentum: 0.9,
+            nesterov: true,
             weight_decay: 5e-5,
             label_smoothing: 0.05,
             shift: 1,
