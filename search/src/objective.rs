@@ -72,15 +72,6 @@ pub fn hypervolume(points: impl IntoIterator<Item = (f64, f64)>, corner: (f64, f
     area
 }
 
-/// Hypervolume of what keeps every bound.
-pub fn front_hypervolume(points: &[Point], corner: (f64, f64)) -> f64 {
-    let feasible = points.iter().filter(|point| point.feasible);
-    hypervolume(
-        feasible.map(|point| (point.accuracy, point.latency_p95_us)),
-        corner,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,7 +110,5 @@ mod tests {
         let points = [(0.8, 1.0), (0.9, 2.0), (0.7, 1.5), (0.1, 0.5), (1.0, 9.0)];
         let area = hypervolume(points, (0.5, 4.0));
         assert!((area - (0.3 * 3.0 + 0.1 * 2.0)).abs() < 1e-12);
-        let points = [point(0.8, 1.0, true), point(0.9, 2.0, false)];
-        assert!((front_hypervolume(&points, (0.5, 4.0)) - 0.9).abs() < 1e-12);
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! Deterministic in its seed; all its state are its trial records.
 
-use crate::NotYetSupported;
 use crate::constraint::Constraints;
 use crate::latency::{LatencyError, LatencyModel};
 use crate::nearest::{Nearest, nearest};
@@ -54,8 +53,6 @@ pub enum StudyError {
     Latency { target: String, source: LatencyError },
     #[error(transparent)]
     Space(#[from] SpaceError),
-    #[error(transparent)]
-    NotYetSupported(#[from] NotYetSupported),
     #[error("trial {0:?} was never asked for")]
     UnknownTrial(TrialId),
     #[error("trial {trial:?} speaks of target {target}, of which there are {targets}")]
@@ -80,7 +77,7 @@ impl Study {
         if targets.is_empty() {
             return Err(StudyError::NoTarget);
         }
-        let session = Session::new(strategy.build()?, Budget::of_trials(candidates), seed);
+        let session = Session::new(strategy.build(), Budget::of_trials(candidates), seed);
         let mut found = Vec::with_capacity(targets.len());
         for target in &targets {
             let near = nearest(&space, &target.latency, &target.constraints).map_err(|source| {
@@ -122,7 +119,7 @@ impl Study {
             }
         }
         let budget = Budget::of_trials(candidates);
-        let strategy = strategy.build()?;
+        let strategy = strategy.build();
         let resumed =
             study.with_setting(|_, setting| Session::resume(strategy, budget, seed, records, setting));
         study.session = match resumed {

@@ -120,7 +120,6 @@ fn strategy(index: usize) -> Box<dyn crate::strategy::Strategy> {
     serde_json::from_str::<StrategyConfig>(STRATEGIES[index])
         .unwrap()
         .build()
-        .unwrap()
 }
 
 fn budget() -> Budget {

@@ -38,7 +38,8 @@ pub(crate) struct Args {
     /// Search the front of accuracy and latency, and print the share of the true hypervolume.
     #[arg(long)]
     pub(crate) pareto: bool,
-    /// Foretell the device's latencies from the other devices' and a few of its own.
+    /// Foretell the device's latencies from the other devices' and a few of its own: networks that the model
+    /// chooses to be measured, and, for comparison under `random`, networks drawn evenly.
     #[arg(long, conflicts_with = "pareto")]
     pub(crate) latency_model: bool,
     /// How many of its own.

@@ -1,6 +1,9 @@
 //! How well a device's latencies are foretold from the other devices' and a few of its own.
 
 use anyhow::{Result, bail};
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
 use search::latency::transfer::{Sources, rank_correlation};
 use serde::Serialize;
 
@@ -18,10 +21,21 @@ const HIT: f64 = 0.1;
 struct Line<'a> {
     device: &'a str,
     samples: usize,
-    /// Rank correlation over all networks but the samples: mean and deviation over the seeds.
+    /// With samples that the model chose.
+    #[serde(flatten)]
+    chosen: Score,
+    /// With samples drawn evenly among all networks.
+    random: Score,
+}
+
+/// Over all networks but the samples.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Score {
+    /// Rank correlation: mean and deviation over the seeds.
     spearman_mean: f64,
     spearman_sd: f64,
-    /// Share of them within 10 % of the truth.
+    /// Share within 10 % of the truth.
     within_ten_percent: f64,
 }
 
@@ -68,24 +82,42 @@ pub(crate) fn write(args: &Args, table: &Table, print: &mut dyn FnMut(&str) -> R
         let tables: Vec<Vec<f64>> = others.iter().map(|other| times(other)).collect();
         let (sources, truth) = (Sources::new(parts, &counts, &tables), times(device));
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).collect();
-        let scores = workers::all(&seeds, |seed| Ok(score(&sources, &truth, args.samples, *seed)))?;
-        let (spearman_mean, spearman_sd) =
-            mean_and_sd(&scores.iter().map(|(spearman, _)| *spearman).collect::<Vec<_>>());
-        let (within_ten_percent, _) = mean_and_sd(&scores.iter().map(|(_, hits)| *hits).collect::<Vec<_>>());
+        let chosen = workers::all(&seeds, |seed| {
+            Ok(score(&sources, &truth, &sources.samples(args.samples, *seed)))
+        })?;
+        let random = workers::all(&seeds, |seed| {
+            Ok(score(&sources, &truth, &drawn(args.samples, truth.len(), *seed)))
+        })?;
         let line = Line {
             device: &device.name,
             samples: args.samples,
-            spearman_mean,
-            spearman_sd,
-            within_ten_percent,
+            chosen: Score::of(&chosen),
+            random: Score::of(&random),
         };
         print(&serde_json::to_string(&line)?)?;
     }
     Ok(())
 }
 
-fn score(sources: &Sources, truth: &[f64], samples: usize, seed: u64) -> (f64, f64) {
-    let samples = sources.samples(samples, seed);
+impl Score {
+    fn of(scores: &[(f64, f64)]) -> Self {
+        let (spearman_mean, spearman_sd) =
+            mean_and_sd(&scores.iter().map(|(spearman, _)| *spearman).collect::<Vec<_>>());
+        let (within_ten_percent, _) = mean_and_sd(&scores.iter().map(|(_, hits)| *hits).collect::<Vec<_>>());
+        Self {
+            spearman_mean,
+            spearman_sd,
+            within_ten_percent,
+        }
+    }
+}
+
+fn drawn(samples: usize, networks: usize, seed: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    index::sample(&mut rng, networks, samples.min(networks)).into_vec()
+}
+
+fn score(sources: &Sources, truth: &[f64], samples: &[usize]) -> (f64, f64) {
     let measured: Vec<(usize, f64)> = samples.iter().map(|index| (*index, truth[*index])).collect();
     let predicted = sources.predict(&measured);
     let rest: Vec<usize> = (0..truth.len())

@@ -191,7 +191,7 @@ fn instance<'a>(
 fn runs(args: &Args, instance: &Instance<'_>, strategy: &Named, goal: Goal) -> Result<Vec<Run>> {
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).collect();
     workers::all(&seeds, |seed| {
-        run(instance, &strategy.config, goal, args.evaluations, *seed)
+        Ok(run(instance, &strategy.config, goal, args.evaluations, *seed))
     })
 }
 

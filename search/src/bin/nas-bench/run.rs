@@ -24,7 +24,7 @@ pub(crate) fn run(
     goal: Goal,
     evaluations: u32,
     seed: u64,
-) -> anyhow::Result<Run> {
+) -> Run {
     let mut prices = vec![1.0];
     prices.extend(instance.accuracies.short.as_ref().map(|_| SHORT));
     let budget = Budget {
@@ -38,7 +38,7 @@ pub(crate) fn run(
         start: &instance.start,
         feasible: &feasible,
     };
-    let mut session = Session::new(strategy.build()?, budget, seed);
+    let mut session = Session::new(strategy.build(), budget, seed);
     let mut run = Run {
         read: Vec::new(),
         violations: 0,
@@ -68,5 +68,5 @@ pub(crate) fn run(
         };
         session.tell(id, feedback);
     }
-    Ok(run)
+    run
 }

@@ -76,6 +76,7 @@ fn the_front_of_a_small_table_is_found_whole() {
 fn a_latency_model_needs_other_devices() {
     let lines = answer(ALL, "--device gate --latency-model --samples 6 --seeds 2").unwrap();
     assert!(lines[0]["spearmanMean"].as_f64().unwrap() > 0.8, "{lines:?}");
+    assert!(lines[0]["random"]["spearmanMean"].is_number(), "{lines:?}");
     let error = answer("c7_test_90ep,latency_ms_gate", "--device gate --latency-model").unwrap_err();
     assert_eq!(
         error,
