@@ -9,7 +9,7 @@ use crate::stats::{Drops, Histogram, Quantiles};
 
 /// Calls that are kept as they are before they go into the histograms. A hop then writes one place in memory that the
 /// last one wrote too, not one in each histogram: with some dozen nodes those no longer fit a core's nearest cache.
-const KEPT_CALLS: usize = 64;
+const KEPT_CALLS: usize = 8;
 
 /// One node's figures. Recording allocates only while a histogram grows to the times it sees.
 #[derive(Debug)]
