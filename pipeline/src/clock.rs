@@ -15,6 +15,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
     /// Moves to `at`. Called only after `wait_for` answered `Jump`, when no node can run before.
     fn jump(&self, _at: i64) {}
 
+    /// Whether time that otherwise stands still passes while nodes compute.
+    fn moves_with_work(&self) -> bool {
+        false
+    }
+
     /// Has `changed` called whenever time moves by hand.
     fn on_change(&self, _changed: Box<dyn Fn() + Send + Sync>) {}
 
@@ -74,6 +79,7 @@ pub struct VirtualClock {
     nanos: AtomicI64,
     /// How far it jumps by itself.
     limit: AtomicI64,
+    moves_with_work: bool,
     changed: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -86,6 +92,14 @@ impl VirtualClock {
     /// Moves by `advance` only.
     pub fn by_hand(start_micros: i64) -> Self {
         Self::new(start_micros, i64::MIN)
+    }
+
+    /// Moves by `advance`, and by itself over the spans that nodes compute: nobody could tell when those end.
+    pub fn with_work(start_micros: i64) -> Self {
+        Self {
+            moves_with_work: true,
+            ..Self::by_hand(start_micros)
+        }
     }
 
     /// Jumps from timer to timer up to this time from now on, whenever nothing can run.
@@ -117,6 +131,7 @@ impl VirtualClock {
         Self {
             nanos: AtomicI64::new(start_micros * 1_000),
             limit: AtomicI64::new(limit),
+            moves_with_work: false,
             changed: Mutex::default(),
         }
     }
@@ -145,6 +160,10 @@ impl Clock for VirtualClock {
 
     fn jump(&self, at: i64) {
         self.nanos.fetch_max(at, Ordering::SeqCst);
+    }
+
+    fn moves_with_work(&self) -> bool {
+        self.moves_with_work
     }
 
     fn on_change(&self, changed: Box<dyn Fn() + Send + Sync>) {

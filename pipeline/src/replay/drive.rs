@@ -222,7 +222,7 @@ impl Time {
     fn new(clock: ReplayClock) -> Self {
         match clock {
             ReplayClock::Virtual => {
-                let clock = VirtualClock::by_hand(0);
+                let clock = VirtualClock::with_work(0);
                 clock.allow(0);
                 Self::Virtual(Arc::new(clock))
             }

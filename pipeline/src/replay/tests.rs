@@ -101,6 +101,28 @@ fn timers_run_at_their_virtual_times() {
 }
 
 #[test]
+fn computing_takes_its_time_and_drops_are_told() {
+    let busy = "inputStreams: [a]\noutputStreams: [x]
+nodes:
+- {name: door, calculator: FlowLimiter, inputs: [a, 'FINISHED:x'], backEdges: [FINISHED], outputs: [b],
+   options: {maxInQueue: 1}}
+- {name: work, calculator: Busy, options: {forMs: 5}, inputs: [b], outputs: [x]}";
+    let lines: Vec<String> = (1..5)
+        .map(|t| format!("{{\"stream\":\"a\",\"t\":{t},\"value\":{t}}}"))
+        .collect();
+    let settings = Settings {
+        head_start: 10,
+        ..Settings::default()
+    };
+    assert_eq!(
+        replayed(busy, &lines.join("\n"), &settings),
+        "{\"stream\":\"x\",\"t\":1,\"value\":1}\n{\"stream\":\"x\",\"t\":4,\"value\":4}\n\
+         {\"node\":\"door\",\"dropped\":\"limited\",\"t\":2}\n{\"node\":\"door\",\"dropped\":\"limited\",\"t\":3}\n\
+         {\"status\":\"ok\"}\n"
+    );
+}
+
+#[test]
 fn a_failing_node_is_named() {
     let fault = "inputStreams: [a]\noutputStreams: [x]
 nodes: [{name: bad, calculator: Fault, inputs: [a], outputs: [x], options: {kind: error, on: 1}}]";

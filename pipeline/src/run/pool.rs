@@ -497,8 +497,11 @@ impl Pool {
         } else {
             spend
         };
+        let work_moves = self.clock.moves_with_work();
         match next {
-            Some(at) if at > now && self.clock.wait_for(at) == Wait::Jump => {
+            Some(at)
+                if at > now && (spend.is_some() && work_moves || self.clock.wait_for(at) == Wait::Jump) =>
+            {
                 self.clock.jump(at);
                 self.wake_all();
                 self.spent.notify_all();
