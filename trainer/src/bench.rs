@@ -109,13 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn times_are_in_order() {
+    fn steps_that_count_are_timed_on_the_threads_told() {
         crate::model::tests::one_thread();
         let net = Net::new(&crate::model::tests::EVERYTHING.parse().unwrap(), 1).unwrap();
         let times = measure(net, 2, 1, 5).unwrap();
-        assert!(
-            times.min_ms <= times.median_ms && times.median_ms <= times.max_ms,
-            "{times:?}"
-        );
+        assert!(times.min_ms > 0.0 && times.threads == 1, "{times:?}");
     }
 }

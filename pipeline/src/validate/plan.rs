@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) threads: Option<usize>,
     /// Further thread pools; a node's executor 0 is the graph's own, 1 the first of these.
     pub(crate) executors: Vec<PlannedExecutor>,
-    /// Side packets that must be given.
+    /// Side packets that no node makes.
     pub(crate) side: Vec<GivenSidePacket>,
     /// Names of side packets that can be read from outside.
     pub(crate) side_outputs: Vec<String>,
