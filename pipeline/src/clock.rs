@@ -64,7 +64,8 @@ impl Default for RealClock {
 
 impl Clock for RealClock {
     fn nanos(&self) -> i64 {
-        self.start_nanos + self.start.elapsed().as_nanos() as i64
+        let elapsed = self.start.elapsed();
+        self.start_nanos + elapsed.as_secs() as i64 * 1_000_000_000 + i64::from(elapsed.subsec_nanos())
     }
 
     fn wait_for(&self, at: i64) -> Wait {

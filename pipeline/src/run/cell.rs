@@ -4,15 +4,18 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use smallvec::{SmallVec, smallvec};
 
 use crate::node::{Node, NodeError};
 use crate::packet::Packet;
 use crate::run::context::{Context, Io, Ports, Services};
+use crate::run::deliver::Carried;
 use crate::run::drops::Dropped;
 use crate::run::inbox::{Inbox, Rules};
-use crate::run::meter::Meter;
+use crate::run::meter::{Call, Meter};
 use crate::run::shard::Shard;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::PlannedNode;
@@ -24,7 +27,7 @@ pub(crate) struct Cell {
     pub(crate) body: Mutex<Body>,
     pub(crate) meter: Mutex<Meter>,
     /// Packets delivered so far, by output.
-    pub(crate) carried: Vec<Arc<AtomicU64>>,
+    pub(crate) carried: SmallVec<[Carried; 1]>,
     /// What a call of Process usually takes, in nanoseconds: recent calls count more.
     usual: AtomicI64,
 }
@@ -40,6 +43,8 @@ pub(crate) struct Body {
     pub(crate) offset: Option<i64>,
     /// What the last call sent went to another node.
     pub(crate) delivered: bool,
+    /// The last call, until the inbox has it.
+    pub(crate) ended: Option<Call>,
     /// Calls that failed one after the other.
     pub(crate) failures: u32,
     /// After a failure: when the node may run again.
@@ -70,7 +75,7 @@ impl Cell {
         let rules = rules(planned);
         let io = Io {
             timestamp: Timestamp::UNSTARTED,
-            inputs: vec![Packet::empty(Timestamp::UNSTARTED); inputs],
+            inputs: smallvec![Packet::empty(Timestamp::UNSTARTED); inputs],
             shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
             wake_at: None,
             dropped: Dropped::new(observed),
@@ -80,10 +85,9 @@ impl Cell {
             late: None,
         };
         let limits = planned.inputs.iter().map(|port| port.limit);
-        let carried = io.shards.iter().map(|shard| Arc::clone(shard.carried()));
         Self {
             ports,
-            carried: carried.collect(),
+            carried: planned.outputs.iter().map(|_| Carried::default()).collect(),
             inbox: Mutex::new(Inbox::new(limits, &rules, Dropped::new(observed))),
             body: Mutex::new(Body {
                 node,
@@ -92,6 +96,7 @@ impl Cell {
                 life: Life::New,
                 offset: planned.contract.timestamp_offset,
                 delivered: false,
+                ended: None,
                 failures: 0,
                 not_before: None,
             }),

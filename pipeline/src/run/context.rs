@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::contract::PortType;
@@ -27,8 +29,8 @@ pub struct Context<'a> {
 #[derive(Debug)]
 pub(crate) struct Io {
     pub(crate) timestamp: Timestamp,
-    pub(crate) inputs: Vec<Packet>,
-    pub(crate) shards: Vec<Shard>,
+    pub(crate) inputs: SmallVec<[Packet; 1]>,
+    pub(crate) shards: SmallVec<[Shard; 1]>,
     /// When a source wants its next call, in nanoseconds.
     pub(crate) wake_at: Option<i64>,
     pub(crate) dropped: Dropped,

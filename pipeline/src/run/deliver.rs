@@ -1,22 +1,37 @@
 //! Packets between nodes: delivery to every reader, and holding sources back while a stream is full.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use crate::packet::Packet;
 use crate::run::Observed;
-use crate::run::cell::Body;
+use crate::run::cell::{Body, Cell};
 use crate::run::engine::{Engine, Woken};
-use crate::run::inbox::{Crossings, Phase, Readiness};
+use crate::run::inbox::{Crossings, Phase};
 use crate::run::shard::Shard;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::{Outlet, PlannedNode};
 
+/// Packets that a stream has carried, for reading while its writer runs. Only its writer adds.
+#[derive(Debug, Default)]
+pub(crate) struct Carried(AtomicU64);
+
+impl Carried {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, packets: u64) {
+        self.0.store(self.get() + packets, Ordering::Relaxed);
+    }
+}
+
 /// A stream that is fed from outside.
 #[derive(Debug)]
 pub(crate) struct Feed {
     pub(crate) shard: Mutex<Shard>,
+    pub(crate) carried: Carried,
     /// Whoever waits for room waits here, without the stream's lock; holds the time since when somebody does.
     pub(crate) door: Mutex<Option<i64>>,
     pub(crate) room: Condvar,
@@ -26,6 +41,7 @@ impl Feed {
     pub(crate) fn new() -> Self {
         Self {
             shard: Mutex::new(Shard::new()),
+            carried: Carried::default(),
             door: Mutex::new(None),
             room: Condvar::new(),
         }
@@ -38,35 +54,28 @@ impl Feed {
 }
 
 impl Engine {
-    pub(crate) fn deliver_all(&self, planned: &PlannedNode, body: &mut Body, now: i64, woken: &mut Woken) {
-        for (shard, outlet) in body.io.shards.iter_mut().zip(&planned.outlets) {
+    pub(crate) fn deliver_all(
+        &self,
+        cell: &Cell,
+        planned: &PlannedNode,
+        body: &mut Body,
+        now: i64,
+        woken: &mut Woken,
+    ) {
+        let outputs = body.io.shards.iter_mut().zip(&planned.outlets).zip(&cell.carried);
+        for ((shard, outlet), carried) in outputs {
             if shard.has_news() {
                 body.delivered |= !shard.packets.is_empty() && !outlet.readers.is_empty();
-                self.deliver(shard, outlet, now, woken);
+                self.deliver(shard, outlet, carried, now, woken);
             }
         }
     }
 
-    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, now: i64, woken: &mut Woken) {
+    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, carried: &Carried, now: i64, woken: &mut Woken) {
         let bound = shard.announce();
-        if let (Some(output), Some(observer), true) = (
-            outlet.observed,
-            &self.observer,
-            // A call that was given up may still end.
-            self.in_force.load(Ordering::Relaxed),
-        ) {
-            let stream = self.plan.outputs.get(output).map_or("", String::as_str);
-            for packet in &shard.packets {
-                observer.seen(stream, Observed::Packet(packet));
-            }
-            observer.seen(
-                stream,
-                if bound == Timestamp::DONE {
-                    Observed::Closed
-                } else {
-                    Observed::Bound(bound)
-                },
-            );
+        carried.add(shard.packets.len() as u64);
+        if let Some(output) = outlet.observed {
+            self.show(output, shard, bound);
         }
         let Some(((last_node, last_input), others)) = outlet.readers.split_last() else {
             shard.discard();
@@ -76,12 +85,28 @@ impl Engine {
             self.hand_over((*node, *input), shard.packets.iter().cloned(), bound, now, woken);
         }
         // The last reader gets the packets themselves, so that a lone reader may be a packet's only holder.
-        self.hand_over(
-            (*last_node, *last_input),
-            shard.packets.drain(..),
-            bound,
-            now,
-            woken,
+        let last = (*last_node, *last_input);
+        self.hand_over(last, shard.packets.drain(..), bound, now, woken);
+    }
+
+    /// Shows the observer what is about to be delivered on one of the graph's outputs.
+    #[cold]
+    fn show(&self, output: usize, shard: &Shard, bound: Timestamp) {
+        // A call that was given up may still end.
+        let (Some(observer), true) = (&self.observer, self.in_force.load(Ordering::Relaxed)) else {
+            return;
+        };
+        let stream = self.plan.outputs.get(output).map_or("", String::as_str);
+        for packet in &shard.packets {
+            observer.seen(stream, Observed::Packet(packet));
+        }
+        observer.seen(
+            stream,
+            if bound == Timestamp::DONE {
+                Observed::Closed
+            } else {
+                Observed::Bound(bound)
+            },
         );
     }
 
@@ -100,18 +125,24 @@ impl Engine {
         inbox.deliver(input, packets, bound, now);
         let crossings = inbox.crossings();
         self.tell_drops(node, &mut inbox, now);
-        if inbox.phase == Phase::Idle && inbox.readiness() != Readiness::Wait {
-            inbox.phase = Phase::Queued;
-            woken.push(node);
+        if inbox.phase == Phase::Idle {
+            inbox.phase = inbox.idle_or_queued();
+            if inbox.phase == Phase::Queued {
+                woken.push(node);
+            }
         }
         drop(inbox);
         self.apply(planned, crossings, woken);
     }
 
+    #[inline]
     pub(crate) fn apply(&self, planned: &PlannedNode, crossings: Crossings, woken: &mut Woken) {
-        if crossings == Crossings::default() {
-            return;
+        if crossings != Crossings::default() {
+            self.throttle(planned, crossings, woken);
         }
+    }
+
+    fn throttle(&self, planned: &PlannedNode, crossings: Crossings, woken: &mut Woken) {
         for (input, ancestors) in planned.ancestors.iter().enumerate() {
             let bit = 1 << input;
             for ancestor in ancestors {
@@ -157,7 +188,7 @@ impl Engine {
         shard.raise(bound);
         if shard.has_news() {
             let now = self.services.pool.clock().nanos();
-            self.deliver(&mut shard, &input.outlet, now, &mut woken);
+            self.deliver(&mut shard, &input.outlet, &feed.carried, now, &mut woken);
         }
         // Before the stream can be seen as closed: whoever looks for the end of the run must find them.
         self.services.pool.publish_all(woken);

@@ -9,6 +9,8 @@ pub(crate) type Counts = [u64; DropReason::ALL.len()];
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
     counts: Counts,
+    /// Something was added since this was last absorbed.
+    fresh: bool,
     /// Not told to the observer yet; none where nobody observes.
     log: Option<Vec<(DropReason, Timestamp)>>,
 }
@@ -18,12 +20,14 @@ impl Dropped {
     pub(crate) fn new(logged: bool) -> Self {
         Self {
             counts: Counts::default(),
+            fresh: false,
             log: logged.then(Vec::new),
         }
     }
 
     pub(crate) fn add(&mut self, reason: DropReason, at: Timestamp) {
         self.counts[reason as usize] += 1;
+        self.fresh = true;
         if let Some(log) = &mut self.log {
             log.push((reason, at));
         }
@@ -31,6 +35,10 @@ impl Dropped {
 
     /// Takes over all that another counted.
     pub(crate) fn absorb(&mut self, other: &mut Self) {
+        if !std::mem::take(&mut other.fresh) {
+            return;
+        }
+        self.fresh = true;
         for (sum, count) in self.counts.iter_mut().zip(&mut other.counts) {
             *sum += std::mem::take(count);
         }

@@ -1,25 +1,24 @@
 //! The figures of a running graph, read while it runs.
 
 use crate::run::RunningGraph;
-use crate::run::cell::Cell;
-use crate::run::meter::Tally;
+use crate::run::meter::{Meter, Tally};
 use crate::stats::{Drops, GraphStats, NodeStats, SourceStats};
 use crate::sync::lock;
 
 impl RunningGraph {
     /// Everything since the start.
     pub fn stats(&self) -> GraphStats {
-        self.collect(self.started, |cell, dropped| (lock(&cell.meter).total(), dropped))
+        self.collect(self.started, |meter, dropped| (meter.total(), dropped))
     }
 
     /// Everything since the last call of this. For one reader: whoever calls it takes the window away.
     pub fn take_window(&self) -> GraphStats {
         let now = self.engine().services.pool.clock().nanos();
         let since = std::mem::replace(&mut *lock(&self.window_started), now);
-        self.collect(since, |cell, dropped| lock(&cell.meter).take_window(dropped))
+        self.collect(since, Meter::take_window)
     }
 
-    fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (Tally, Drops)) -> GraphStats {
+    fn collect(&self, since: i64, read: impl Fn(&mut Meter, Drops) -> (Tally, Drops)) -> GraphStats {
         let engine = self.engine();
         let now = engine.services.pool.clock().nanos();
         let seconds = (now - since) as f64 / 1e9;
@@ -36,12 +35,13 @@ impl RunningGraph {
             ..GraphStats::default()
         };
         for (index, (cell, planned)) in engine.cells.iter().zip(&engine.plan.nodes).enumerate() {
-            let (dropped, queued) = {
+            let (queued, (tally, drops)) = {
                 let mut inbox = lock(&cell.inbox);
                 engine.trace_inbox(index, &mut inbox, now);
-                (inbox.dropped.figures(), inbox.queued())
+                let mut meter = lock(&cell.meter);
+                meter.fold(&mut inbox.calls);
+                (inbox.queued(), read(&mut meter, inbox.dropped.figures()))
             };
-            let (tally, drops) = read(cell, dropped);
             let (name, calculator) = (planned.name.clone(), planned.kind.name.to_owned());
             if index < engine.plan.sources {
                 stats.sources.push(SourceStats {

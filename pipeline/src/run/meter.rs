@@ -11,10 +11,14 @@ use crate::stats::{Drops, Histogram, Quantiles};
 /// last one wrote too, not one in each histogram: with some dozen nodes those no longer fit a core's nearest cache.
 const KEPT_CALLS: usize = 8;
 
+/// The last calls of a node, which its figures don't know of yet. They lie with the inbox, whose lock a step takes
+/// anyway; whoever reads the figures folds them in before.
+#[derive(Debug)]
+pub(crate) struct Calls(Vec<Call>);
+
 /// One node's figures. Recording allocates only while a histogram grows to the times it sees.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    calls: Vec<Call>,
     window: Tally,
     before: Tally,
     dropped_before: Drops,
@@ -48,37 +52,45 @@ pub(crate) struct Made {
     pub(crate) planned: Option<i64>,
 }
 
+impl Calls {
+    pub(crate) fn new() -> Self {
+        Self(Vec::with_capacity(KEPT_CALLS))
+    }
+
+    /// True when it is time to fold them in.
+    #[inline]
+    pub(crate) fn push(&mut self, call: Call) -> bool {
+        self.0.push(call);
+        self.0.len() >= KEPT_CALLS
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
 impl Meter {
     pub(crate) fn new() -> Self {
         Self {
-            calls: Vec::with_capacity(KEPT_CALLS),
             window: Tally::new(),
             before: Tally::new(),
             dropped_before: Drops::default(),
         }
     }
 
-    pub(crate) fn record(&mut self, call: Call) {
-        self.calls.push(call);
-        if self.calls.len() == KEPT_CALLS {
-            self.fold();
-        }
-    }
-
-    /// A source's call.
-    pub(crate) fn made(&mut self, call: Call, made: Made) {
-        self.record(call);
+    /// What a source's call gave.
+    pub(crate) fn made(&mut self, start: i64, made: Made) {
         self.window.produced += made.packets;
         if let Some(planned) = made.planned {
-            self.window.lateness.record(call.start - planned);
+            self.window.lateness.record(start - planned);
         }
     }
 
-    /// Moves the calls that are kept into the histograms.
-    fn fold(&mut self) {
+    /// Moves calls into the histograms.
+    pub(crate) fn fold(&mut self, calls: &mut Calls) {
         let tally = &mut self.window;
-        tally.processed += self.calls.len() as u64;
-        for call in self.calls.drain(..) {
+        tally.processed += calls.len();
+        for call in calls.0.drain(..) {
             tally.process.record(call.end - call.start);
             if let Some(captured) = call.captured {
                 // A packet's time is whatever its sender says, down to the smallest there is.
@@ -88,18 +100,17 @@ impl Meter {
         }
     }
 
-    /// Calls that came to an end.
+    /// Calls that came to an end and were folded in.
     pub(crate) fn calls(&self) -> u64 {
         let ended = [&self.before, &self.window].map(|tally| tally.processed + tally.errors);
-        ended.iter().sum::<u64>() + self.calls.len() as u64
+        ended.iter().sum::<u64>()
     }
 
     pub(crate) fn failed(&mut self) {
         self.window.errors += 1;
     }
 
-    pub(crate) fn total(&mut self) -> Tally {
-        self.fold();
+    pub(crate) fn total(&self) -> Tally {
         let mut total = self.before.clone();
         total.add(&self.window);
         total
@@ -107,7 +118,6 @@ impl Meter {
 
     /// What happened since the last call of this; `dropped` counts from the start.
     pub(crate) fn take_window(&mut self, dropped: Drops) -> (Tally, Drops) {
-        self.fold();
         let window = mem::replace(&mut self.window, Tally::new());
         self.before.add(&window);
         let before = mem::replace(&mut self.dropped_before, dropped);
@@ -189,14 +199,19 @@ mod tests {
     #[test]
     fn windows_add_up_to_the_total() {
         let mut meter = Meter::new();
-        meter.record(call(10));
+        let record = |meter: &mut Meter, millis| {
+            let mut calls = Calls::new();
+            calls.push(call(millis));
+            meter.fold(&mut calls);
+        };
+        record(&mut meter, 10);
         let first = Drops {
             late: 3,
             ..Drops::default()
         };
         let (window, drops) = meter.take_window(first);
         assert_eq!((window.processed, drops.late), (1, 3));
-        meter.record(call(30));
+        record(&mut meter, 30);
         let (window, drops) = meter.take_window(Drops { late: 5, ..first });
         assert_eq!((window.processed, drops.late), (1, 2));
         assert_eq!(meter.total().processed, 2);

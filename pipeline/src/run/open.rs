@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::node::NodeError;
 use crate::run::cell::{Body, Cell, Life};
 use crate::run::engine::{Engine, Woken};
-use crate::run::inbox::{Phase, Readiness};
+use crate::run::inbox::Phase;
 use crate::run::{RunError, RunStatus};
 use crate::sync::lock;
 use crate::validate::plan::PlannedNode;
@@ -99,7 +99,7 @@ impl Engine {
             return false;
         }
         self.hand_side_packets(cell, planned, body, woken);
-        self.deliver_all(planned, body, self.services.pool.clock().nanos(), woken);
+        self.deliver_all(cell, planned, body, self.services.pool.clock().nanos(), woken);
         for (reader, node) in self.plan.nodes.iter().enumerate() {
             if node.opens_after.contains(&index) {
                 self.has_one_more(reader, woken);
@@ -183,10 +183,8 @@ impl Engine {
             } else {
                 Phase::Queued
             }
-        } else if inbox.readiness() == Readiness::Wait {
-            Phase::Idle
         } else {
-            Phase::Queued
+            inbox.idle_or_queued()
         };
         if inbox.phase == Phase::Queued {
             woken.push(index);

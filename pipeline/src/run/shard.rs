@@ -1,7 +1,6 @@
 //! One output of a node while it is called: what it sends is kept here and delivered when the call returns.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use smallvec::SmallVec;
 
 use crate::packet::{Packet, Payload};
 use crate::stats::DropReason;
@@ -9,14 +8,12 @@ use crate::timestamp::Timestamp;
 
 #[derive(Debug)]
 pub(crate) struct Shard {
-    pub(crate) packets: Vec<Packet>,
+    pub(crate) packets: SmallVec<[Packet; 1]>,
     /// The earliest time the next packet may have.
     bound: Timestamp,
     /// The bound that consumers know of.
     announced: Timestamp,
     sent_any: bool,
-    /// Packets delivered so far. Only whoever holds the shard adds to it.
-    carried: Arc<AtomicU64>,
     /// What Open said of the whole stream.
     pub(crate) header: Option<Payload>,
 }
@@ -24,11 +21,10 @@ pub(crate) struct Shard {
 impl Shard {
     pub(crate) fn new() -> Self {
         Self {
-            packets: Vec::new(),
+            packets: SmallVec::new(),
             bound: Timestamp::PRE_STREAM,
             announced: Timestamp::PRE_STREAM,
             sent_any: false,
-            carried: Arc::default(),
             header: None,
         }
     }
@@ -82,15 +78,8 @@ impl Shard {
         !self.packets.is_empty() || self.bound > self.announced
     }
 
-    /// The count of the packets delivered, for reading while the node runs.
-    pub(crate) fn carried(&self) -> &Arc<AtomicU64> {
-        &self.carried
-    }
-
     /// What is in the shard is delivered; gives the bound that goes with it.
     pub(crate) fn announce(&mut self) -> Timestamp {
-        let carried = self.carried.load(Ordering::Relaxed) + self.packets.len() as u64;
-        self.carried.store(carried, Ordering::Relaxed);
         self.announced = self.bound;
         self.bound
     }

@@ -177,7 +177,7 @@ impl Engine {
             if running.body.life != Life::Open {
                 break;
             }
-            running.body.io.inputs = set;
+            running.body.io.inputs = set.into();
             running.body.io.timestamp = at;
             end = self.process(running, end, woken);
         }
@@ -213,13 +213,11 @@ impl Engine {
                 .for_each(|shard| shard.raise(offset_bound(at, offset)));
         }
         let captured = (!source && at.is_range_value()).then(|| at.micros().saturating_mul(1_000));
-        let call = Call { start, end, captured };
+        body.ended = Some(Call { start, end, captured });
         if source {
             let sent = body.io.shards.iter().map(|shard| shard.packets.len() as u64);
             let (packets, planned) = (sent.sum(), body.planned.take());
-            lock(&cell.meter).made(call, Made { packets, planned });
-        } else {
-            lock(&cell.meter).record(call);
+            lock(&cell.meter).made(start, Made { packets, planned });
         }
         cell.took(end - start);
         body.failures = 0;
@@ -237,6 +235,7 @@ impl Engine {
             body,
         } = running;
         if let Some(late) = body.io.late.take().filter(|_| self.plan.late_is_error) {
+            keep_call(cell, &mut lock(&cell.inbox), body);
             let node = cell.ports.node.clone();
             self.fail(RunError::Late {
                 node,
@@ -248,7 +247,7 @@ impl Engine {
         if !body.io.side.is_empty() {
             self.hand_side_packets(cell, planned, body, woken);
         }
-        self.deliver_all(planned, body, end, woken);
+        self.deliver_all(cell, planned, body, end, woken);
         let source = *index < self.plan.sources;
         match (flow, source) {
             (Flow::Stop, true) => self.close(running, end, woken),
@@ -279,6 +278,7 @@ impl Engine {
         }
         let wake_at = body.io.wake_at.take();
         let mut inbox = lock(&cell.inbox);
+        keep_call(cell, &mut inbox, body);
         inbox.dropped.absorb(&mut body.io.dropped);
         self.trace_inbox(index, &mut inbox, now);
         inbox.running = None;
@@ -286,11 +286,7 @@ impl Engine {
         if let Some(at) = body.not_before.take().filter(|at| *at > now) {
             inbox.phase = Phase::Timed(at);
         } else if !source {
-            inbox.phase = if inbox.readiness() == Readiness::Wait {
-                Phase::Idle
-            } else {
-                Phase::Queued
-            };
+            inbox.phase = inbox.idle_or_queued();
         } else if self.stopping.load(Ordering::SeqCst) {
             inbox.phase = Phase::Queued;
         } else {
@@ -333,9 +329,10 @@ impl Engine {
         }
         self.hand_side_packets(cell, planned, body, woken);
         body.io.shards.iter_mut().for_each(Shard::close);
-        self.deliver_all(planned, body, now, woken);
+        self.deliver_all(cell, planned, body, now, woken);
         let crossings = {
             let mut inbox = lock(&cell.inbox);
+            keep_call(cell, &mut inbox, body);
             inbox.dropped.absorb(&mut body.io.dropped);
             inbox.close();
             self.trace_inbox(*index, &mut inbox, now);
@@ -352,11 +349,13 @@ impl Engine {
     }
 
     fn forward(&self, running: &mut Running<'_>, bound: Timestamp, now: i64, woken: &mut Woken) {
-        let Running { planned, body, .. } = running;
+        let Running {
+            cell, planned, body, ..
+        } = running;
         let moved = body.offset.and_then(|offset| bound.shifted(offset));
         if let Some(moved) = moved {
             body.io.shards.iter_mut().for_each(|shard| shard.raise(moved));
-            self.deliver_all(planned, body, now, woken);
+            self.deliver_all(cell, planned, body, now, woken);
         }
     }
 
@@ -366,5 +365,14 @@ impl Engine {
         } else {
             self.node_failed(running.cell, "Process", error);
         }
+    }
+}
+
+/// The call that ended goes to the node's figures.
+fn keep_call(cell: &Cell, inbox: &mut Inbox, body: &mut Body) {
+    if let Some(call) = body.ended.take()
+        && inbox.calls.push(call)
+    {
+        lock(&cell.meter).fold(&mut inbox.calls);
     }
 }

@@ -1,7 +1,5 @@
 //! The figures of a running graph's streams.
 
-use std::sync::atomic::Ordering;
-
 use crate::packet::Packet;
 use crate::run::RunningGraph;
 use crate::run::engine::Engine;
@@ -15,15 +13,14 @@ impl RunningGraph {
         let engine: &Engine = &self.engine();
         let now = engine.services.pool.clock().micros();
         let fed = engine.plan.inputs.iter().zip(&engine.feeds).map(|(input, feed)| {
-            let carried = lock(&feed.shard).carried().load(Ordering::Relaxed);
+            let carried = feed.carried.get();
             engine.stream(&input.stream, None, carried, &input.outlet, now)
         });
         let nodes = engine.plan.nodes.iter().zip(&engine.cells);
         let written = nodes.flat_map(|(planned, cell)| {
             let outputs = planned.outputs.iter().zip(&planned.outlets).zip(&cell.carried);
             outputs.map(|((output, outlet), carried)| {
-                let carried = carried.load(Ordering::Relaxed);
-                engine.stream(&output.stream, Some(&planned.name), carried, outlet, now)
+                engine.stream(&output.stream, Some(&planned.name), carried.get(), outlet, now)
             })
         });
         fed.chain(written).collect()

@@ -70,11 +70,14 @@ fn stuck_nodes(engine: &Engine, seen: &mut Seen, now: Instant) -> Vec<usize> {
     let mut stuck = Vec::new();
     for (index, (cell, node)) in engine.cells.iter().zip(&engine.plan.nodes).enumerate() {
         let Some(limit) = node.stuck_after else { continue };
-        if lock(&cell.inbox).phase != Phase::Running {
-            seen.remove(&node.name);
-            continue;
-        }
-        let calls = lock(&cell.meter).calls();
+        let calls = {
+            let inbox = lock(&cell.inbox);
+            if inbox.phase != Phase::Running {
+                seen.remove(&node.name);
+                continue;
+            }
+            inbox.calls.len() + lock(&cell.meter).calls()
+        };
         let since = seen.entry(node.name.clone()).or_insert((calls, now));
         if since.0 != calls {
             *since = (calls, now);

@@ -24,6 +24,18 @@ impl Engine {
     /// Packets dropped at the node since this was last asked.
     #[inline]
     pub(crate) fn tell_drops(&self, index: usize, inbox: &mut Inbox, now: i64) {
+        if self.tells() {
+            self.tell_drops_to(index, inbox, now);
+        }
+    }
+
+    /// Whether somebody traces or observes.
+    #[inline]
+    fn tells(&self) -> bool {
+        self.tracing.is_some() || self.observer.is_some()
+    }
+
+    fn tell_drops_to(&self, index: usize, inbox: &mut Inbox, now: i64) {
         if let Some(tracing) = &self.tracing {
             trace_drops(tracing, index, inbox, now);
         }
@@ -32,7 +44,6 @@ impl Engine {
         }
     }
 
-    #[cold]
     fn observe_drops(&self, index: usize, inbox: &mut Inbox) {
         let node = self.plan.nodes.get(index).map_or("", |node| node.name.as_str());
         for (reason, at) in inbox.dropped.take_log() {
@@ -45,7 +56,10 @@ impl Engine {
     /// Drops, and how many packets wait where that has changed.
     #[inline]
     pub(crate) fn trace_inbox(&self, index: usize, inbox: &mut Inbox, now: i64) {
-        self.tell_drops(index, inbox, now);
+        if !self.tells() {
+            return;
+        }
+        self.tell_drops_to(index, inbox, now);
         if let Some(tracing) = &self.tracing {
             let waiting = inbox.queued();
             if waiting != inbox.traced.waiting {

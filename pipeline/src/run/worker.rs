@@ -46,11 +46,16 @@ pub(crate) fn work(engine: &Arc<Engine>, lane: usize, first: bool) {
                 let now = ended.take().unwrap_or_else(|| pool.clock().nanos());
                 ended = Some(engine.step(node, now, &mut woken));
                 pool.finished(lane, node);
-                own = woken
-                    .iter()
-                    .filter(|node| pool.is_of(**node, lane))
-                    .max()
-                    .copied();
+                own = match woken.as_slice() {
+                    [] => None,
+                    // The usual case: the one reader of a stream.
+                    [node] if pool.is_of(*node, lane) => woken.pop(),
+                    several => several
+                        .iter()
+                        .filter(|node| pool.is_of(**node, lane))
+                        .max()
+                        .copied(),
+                };
                 for node in woken.drain(..) {
                     if Some(node) != own {
                         pool.publish(node);

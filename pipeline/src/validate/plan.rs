@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::contract::{Contract, PortType};
 use crate::node::NodeType;
 use crate::options::OptionMap;
@@ -76,7 +78,7 @@ pub(crate) struct PlannedNode {
     /// Ends of the graph that it leads to.
     pub(crate) leads_to: usize,
     /// Per output: who reads it.
-    pub(crate) outlets: Vec<Outlet>,
+    pub(crate) outlets: SmallVec<[Outlet; 1]>,
     /// Per input: the sources and graph inputs that fill it in the end. Sources by node number, then graph inputs.
     pub(crate) ancestors: Vec<Vec<usize>>,
     /// Nodes that this one feeds, at any distance, back edges apart.
@@ -131,7 +133,7 @@ pub(crate) struct PlannedPort {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outlet {
     /// (node, input)
-    pub(crate) readers: Vec<(usize, usize)>,
+    pub(crate) readers: SmallVec<[(usize, usize); 1]>,
     /// Number among the graph's outputs.
     pub(crate) observed: Option<usize>,
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smallvec::SmallVec;
+
 use crate::contract::Arity;
 use crate::spec::{ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, Priority};
 use crate::validate::plan::{
@@ -169,7 +171,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         leads_to: 0,
         options: draft.spec.options,
         name: draft.name,
-        outlets: Vec::new(),
+        outlets: SmallVec::new(),
         ancestors: Vec::new(),
         descendants: Vec::new(),
         opens_after: Vec::new(),

@@ -50,6 +50,7 @@ impl Inbox {
             own.full = false;
         }
         self.forwarded = before.forwarded;
+        mem::swap(&mut self.calls, &mut before.calls);
         let left = before.queued();
         for stream in &mut before.streams {
             stream.clear(&mut before.dropped);
@@ -61,6 +62,7 @@ impl Inbox {
     /// A stream goes on with a writer that sends nothing before `bound`. Gives how many packets couldn't stay.
     pub(crate) fn go_on_at(&mut self, input: usize, bound: Timestamp) -> Option<u64> {
         let surplus = self.streams.get_mut(input)?.go_on_at(bound, &mut self.dropped);
+        self.known = None;
         if surplus > 0 {
             self.policy.forget_offer();
         }

@@ -3,11 +3,15 @@
 mod carry;
 mod newest;
 mod stream;
+mod waiting;
+
+use smallvec::SmallVec;
 
 use crate::packet::Packet;
 use crate::run::drops::{Counts, Dropped};
 use crate::run::inbox::newest::Newest;
 pub(crate) use crate::run::inbox::stream::Stream;
+use crate::run::meter::Calls;
 use crate::run::policy::{Offer, Policy};
 use crate::spec::Freshness;
 use crate::stats::DropReason;
@@ -62,17 +66,21 @@ pub(crate) struct Inbox {
     pub(crate) phase: Phase,
     /// When the node last took a step or ended one, in nanoseconds.
     pub(crate) since: i64,
-    pub(crate) streams: Vec<Stream>,
+    pub(crate) streams: SmallVec<[Stream; 1]>,
     policy: Policy,
     newest: Option<Newest>,
     max_age: Option<i64>,
     pub(crate) offset: Option<i64>,
+    /// What the node can do, where nothing has changed since that was last looked at.
+    known: Option<Readiness>,
     /// The input bound that the outputs know of already.
     forwarded: Timestamp,
     /// Sets to gather before the node is called for each, and those gathered.
     batch: usize,
     gathered: Vec<Gathered>,
     pub(crate) dropped: Dropped,
+    /// The node's last calls, for its figures.
+    pub(crate) calls: Calls,
     /// What the trace knows of this node.
     pub(crate) traced: Traced,
     /// The time of the set that the node works on.
@@ -102,7 +110,7 @@ pub(crate) struct Crossings {
 
 impl Inbox {
     pub(crate) fn new(limits: impl Iterator<Item = usize>, rules: &Rules, dropped: Dropped) -> Self {
-        let streams: Vec<Stream> = limits.map(Stream::new).collect();
+        let streams: SmallVec<[Stream; 1]> = limits.map(Stream::new).collect();
         let newest = (rules.freshness == Freshness::Newest).then(|| Newest::new(&rules.origins));
         let policy = Policy::new(&rules.policy, streams.len(), rules.process_bounds);
         let batch = match rules.policy {
@@ -117,10 +125,12 @@ impl Inbox {
             newest,
             max_age: rules.max_age,
             offset: rules.offset,
+            known: None,
             forwarded: Timestamp::UNSET,
             batch,
             gathered: Vec::new(),
             dropped,
+            calls: Calls::new(),
             traced: Traced::default(),
             running: None,
         }
@@ -134,6 +144,7 @@ impl Inbox {
         bound: Timestamp,
         now: i64,
     ) {
+        self.known = None;
         let closed = self.phase == Phase::Closed;
         if let Some(stream) = self.streams.get_mut(input) {
             for packet in packets {
@@ -147,6 +158,18 @@ impl Inbox {
         }
         if self.newest.is_some() {
             self.keep_newest();
+        }
+    }
+
+    /// Where a node that isn't at work is: with something to do, or without.
+    #[inline]
+    pub(crate) fn idle_or_queued(&mut self) -> Phase {
+        let readiness = self.readiness();
+        self.known = Some(readiness);
+        if readiness == Readiness::Wait {
+            Phase::Idle
+        } else {
+            Phase::Queued
         }
     }
 
@@ -198,7 +221,7 @@ impl Inbox {
         self.choose_newest();
         let max_age = self.max_age.into_iter().chain(max_age).min();
         loop {
-            let readiness = self.readiness();
+            let readiness = self.known.take().unwrap_or_else(|| self.readiness());
             let (Readiness::Process(at), Some(max_age)) = (readiness, max_age) else {
                 return readiness;
             };
@@ -211,7 +234,16 @@ impl Inbox {
     }
 
     /// Streams that became full or have room again since the last call, as bits by input.
+    #[inline]
     pub(crate) fn crossings(&mut self) -> Crossings {
+        let settled = |stream: &Stream| stream.full == (stream.len() >= stream.limit);
+        if self.phase != Phase::Closed && self.streams.iter().all(settled) {
+            return Crossings::default();
+        }
+        self.find_crossings()
+    }
+
+    fn find_crossings(&mut self) -> Crossings {
         let mut crossings = Crossings::default();
         for (input, stream) in self.streams.iter_mut().enumerate() {
             let full = stream.len() >= stream.limit && self.phase != Phase::Closed;
@@ -298,6 +330,7 @@ impl Inbox {
 
     /// True if there were some.
     fn drop_before(&mut self, limit: Timestamp, reason: DropReason) -> bool {
+        self.known = None;
         self.policy.forget_offer();
         let mut erased = false;
         for stream in &mut self.streams {

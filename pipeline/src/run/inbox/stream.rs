@@ -1,15 +1,14 @@
 //! One input stream as its reader sees it: waiting packets, and the time before which nothing more can come.
 
-use std::collections::VecDeque;
-
 use crate::packet::Packet;
 use crate::run::drops::Dropped;
+use crate::run::inbox::waiting::Waiting;
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
 
 #[derive(Debug)]
 pub(crate) struct Stream {
-    queue: VecDeque<Packet>,
+    queue: Waiting,
     pub(super) bound: Timestamp,
     pub(super) limit: usize,
     /// Sources are held back on behalf of this stream.
@@ -25,7 +24,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            queue: VecDeque::new(),
+            queue: Waiting::default(),
             bound: Timestamp::PRE_STREAM,
             limit,
             full: false,
@@ -99,11 +98,9 @@ impl Stream {
 
     /// The packet at this time; without one an empty packet that tells how far the stream is settled.
     pub(crate) fn pop_at(&mut self, at: Timestamp) -> Packet {
-        match self.queue.front() {
-            Some(packet) if packet.timestamp() == at => self.queue.pop_front(),
-            _ => None,
-        }
-        .unwrap_or_else(|| self.settled())
+        let is_there = self.queue.front().is_some_and(|packet| packet.timestamp() == at);
+        let packet = if is_there { self.queue.pop_front() } else { None };
+        packet.unwrap_or_else(|| self.settled())
     }
 
     /// An empty packet at the newest time that can't bring a packet any more.
@@ -129,8 +126,7 @@ impl Stream {
 
     /// Lets go of all but the newest packet.
     pub(super) fn erase_all_but_newest(&mut self, dropped: &mut Dropped) {
-        let surplus = self.queue.len().saturating_sub(1);
-        for packet in self.queue.drain(..surplus) {
+        for packet in self.queue.shrink_to(1) {
             dropped.add(DropReason::Late, packet.timestamp());
         }
     }
@@ -148,7 +144,7 @@ impl Stream {
             .take_while(|packet| packet.timestamp() < bound)
             .count();
         let surplus = self.queue.len() - kept;
-        for packet in self.queue.drain(kept..) {
+        for packet in self.queue.split_off(kept) {
             dropped.add(DropReason::Closed, packet.timestamp());
         }
         self.bound = bound;
@@ -156,14 +152,14 @@ impl Stream {
     }
 
     pub(super) fn clear(&mut self, dropped: &mut Dropped) {
-        for packet in std::mem::take(&mut self.queue) {
+        for packet in std::mem::take(&mut self.queue).shrink_to(0) {
             dropped.add(DropReason::Closed, packet.timestamp());
         }
     }
 
     /// The time of the `count`-th newest packet, or of the oldest where there are fewer.
     pub(crate) fn nth_newest(&self, count: usize) -> Option<Timestamp> {
-        let place = self.queue.len().saturating_sub(count.max(1));
-        self.queue.get(place).map(Packet::timestamp)
+        let place = count.clamp(1, self.queue.len().max(1)) - 1;
+        self.queue.nth_newest(place).map(Packet::timestamp)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::run::cell::{Cell, Life, rules};
 use crate::run::engine::{Engine, Woken};
-use crate::run::inbox::{Inbox, Phase, Readiness, Stream};
+use crate::run::inbox::{Inbox, Phase, Stream};
 use crate::run::reload::diff::{Diff, Fate};
 use crate::run::reload::prepare::made_by_kept_nodes;
 use crate::run::shard::Shard;
@@ -87,6 +87,11 @@ impl Switch<'_> {
             new.learn(old);
         }
         mem::swap(&mut *lock(&old.meter), &mut *lock(&new.meter));
+        for (port, carried) in now.outputs.iter().zip(&new.carried) {
+            let before = was.outputs.iter().zip(&old.carried);
+            let same = before.filter(|(before, _)| before.stream == port.stream);
+            same.for_each(|(_, before)| carried.add(before.get()));
+        }
         if let (Some(old), Some(new)) = (self.old.limiters.get(before), self.new.limiters.get(index)) {
             new.take_over(old);
         }
@@ -117,6 +122,7 @@ impl Switch<'_> {
             let before = self.old.plan.inputs.iter().zip(&self.old.feeds);
             for (_, old) in before.filter(|(before, _)| before.stream == input.stream) {
                 mem::swap(&mut *lock(&old.shard), &mut *lock(&feed.shard));
+                feed.carried.add(old.carried.get());
             }
         }
     }
@@ -212,7 +218,7 @@ impl Switch<'_> {
             if self.diff.kept(index).is_none() {
                 let mut body = lock(&cell.body);
                 let now = self.new.services.pool.clock().nanos();
-                self.new.deliver_all(planned, &mut body, now, woken);
+                self.new.deliver_all(cell, planned, &mut body, now, woken);
                 body.delivered = false;
             }
         }
@@ -238,8 +244,8 @@ impl Switch<'_> {
                         Phase::Queued
                     }
                 }
-                (Life::Open, _) if inbox.readiness() == Readiness::Wait => Phase::Idle,
-                (Life::New | Life::Open, _) => Phase::Queued,
+                (Life::Open, _) => inbox.idle_or_queued(),
+                (Life::New, _) => Phase::Queued,
             };
             inbox.phase = phase;
             let crossings = inbox.crossings();
