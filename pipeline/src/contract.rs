@@ -17,6 +17,8 @@ pub struct Contract {
     pub timestamp_offset: Option<i64>,
     /// Process also runs for each settled time that brought no packet.
     pub process_timestamp_bounds: bool,
+    /// A call depends on its set, options and side packets alone, so that calls of copies may overlap.
+    pub stateless: bool,
     /// Services asked for, by type; what a program that runs the graph doesn't have is an error.
     pub services: Vec<TypeInfo>,
 }
@@ -39,6 +41,12 @@ impl Contract {
 
     pub fn side_output(mut self, port: Port) -> Self {
         self.side_outputs.push(port);
+        self
+    }
+
+    /// What a call sends depends on nothing that an earlier one left: `parallel` may then have copies take turns.
+    pub fn stateless(mut self) -> Self {
+        self.stateless = true;
         self
     }
 

@@ -15,6 +15,8 @@ use crate::registry::Registry;
 pub struct NodeReference {
     pub name: &'static str,
     pub doc: &'static str,
+    /// Its calls may overlap: `parallel` has an effect.
+    pub stateless: bool,
     pub inputs: Vec<PortReference>,
     pub outputs: Vec<PortReference>,
     pub side_packets: Vec<PortReference>,
@@ -42,6 +44,9 @@ pub struct OptionReference {
     pub doc: String,
 }
 
+/// Said of nodes whose calls may overlap.
+pub const PARALLEL: &str = "`parallel: n` has up to n at once";
+
 /// All calculators, by name.
 pub fn reference(registry: &Registry) -> Vec<NodeReference> {
     registry.iter().map(node_reference).collect()
@@ -67,6 +72,9 @@ pub fn render(nodes: &[NodeReference]) -> String {
                 );
             }
         }
+        if node.stateless {
+            let _ = writeln!(text, "  calls may overlap: {PARALLEL}");
+        }
         for option in &node.options {
             let _ = writeln!(
                 text,
@@ -83,6 +91,7 @@ fn node_reference(node: &NodeType) -> NodeReference {
     let contract = node.default_contract();
     NodeReference {
         name: node.name,
+        stateless: contract.stateless,
         doc: node.doc,
         inputs: contract.inputs.iter().map(port_reference).collect(),
         outputs: contract.outputs.iter().map(port_reference).collect(),

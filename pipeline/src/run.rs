@@ -2,6 +2,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod context;
+mod crew;
 mod current;
 pub(crate) mod deliver;
 pub(crate) mod drops;
@@ -333,15 +334,6 @@ impl Drop for RunningGraph {
 }
 
 fn cell(planned: &PlannedNode, observed: bool) -> Result<Cell, StartError> {
-    let node = planned
-        .kind
-        .build(&planned.options)
-        .map_err(|errors| StartError::Options {
-            node: planned.name.clone(),
-            problem: errors.into_iter().next().unwrap_or(OptionError::Whole {
-                problem: "unusable".to_owned(),
-            }),
-        })?;
     let side_outputs = planned.side_outputs.iter().map(|(tag, index, _)| {
         let port = planned.contract.side_outputs.iter().find(|port| port.tag == *tag);
         (
@@ -361,7 +353,12 @@ fn cell(planned: &PlannedNode, observed: bool) -> Result<Cell, StartError> {
         side: OnceLock::new(),
         side_outputs: side_outputs.collect(),
     };
-    Ok(Cell::new(planned, ports, node, observed))
+    Cell::new(planned, ports, observed).map_err(|errors| StartError::Options {
+        node: planned.name.clone(),
+        problem: errors.into_iter().next().unwrap_or(OptionError::Whole {
+            problem: "unusable".to_owned(),
+        }),
+    })
 }
 
 /// At least two: a source must keep its time while another node computes.

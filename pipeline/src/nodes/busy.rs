@@ -55,6 +55,7 @@ impl Calculator for Busy {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::any("").arity(Arity::Many).doc("anything"))
             .output(
                 Port::same_as("", "")

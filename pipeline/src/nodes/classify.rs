@@ -42,6 +42,7 @@ impl Calculator for Classify {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::of::<Tensor>("").doc("f32, one score per class"))
             .output(Port::of::<Labels>("").doc("the best classes with their probability"))
             .offset(0)

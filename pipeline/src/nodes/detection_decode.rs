@@ -53,6 +53,7 @@ impl Calculator for DetectionDecode {
     fn contract(_options: &Options) -> Contract {
         let map = |tag, doc| Port::of::<Tensor>(tag).doc(doc);
         Contract::default()
+            .stateless()
             .input(map("HEATMAP", "1×classes×rows×columns"))
             .input(map("SCALE", "1×2×rows×columns: height, width"))
             .input(map("OFFSET", "1×2×rows×columns: y, x"))

@@ -39,6 +39,7 @@ impl Calculator for ImageToTensor {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::of::<Frame>("").doc("frames of any size, gray, rgb or nv12"))
             .output(Port::of::<Tensor>("").doc("one frame as a batch of 1"))
             .output(

@@ -76,6 +76,7 @@ impl Calculator for Inference {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(
                 Port::of::<Tensor>("")
                     .arity(Arity::Many)
@@ -138,9 +139,15 @@ impl Node for Inference {
             ctx.backend().load(&model)
         };
         let session = if self.options.share_session {
-            shared(ctx.backend(), &model, self.options.any_size, load)?
+            shared(ctx.backend(), &model, self.options.any_size, ctx.copy(), load)?
         } else {
-            Arc::new(Shared::new(ctx.backend(), &model, self.options.any_size, load()?))
+            Arc::new(Shared::new(
+                ctx.backend(),
+                &model,
+                self.options.any_size,
+                ctx.copy(),
+                load()?,
+            ))
         };
         self.count_groups(&model.name, &session, ctx)?;
         self.buffers = session.io.outputs.iter().map(|_| Buffers::new(TENSORS)).collect();

@@ -41,6 +41,7 @@ impl Calculator for NonMaxSuppression {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::of::<Detections>("").doc("what was found, several times maybe"))
             .output(Port::of::<Detections>("").doc("each thing once, the surest first"))
             .offset(0)

@@ -58,6 +58,7 @@ impl Calculator for Overlay {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::of::<Frame>("FRAME").doc("rgb or gray frames"))
             .input(
                 Port::of::<Detections>("DETECTIONS")

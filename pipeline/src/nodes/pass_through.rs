@@ -23,6 +23,7 @@ impl Calculator for PassThrough {
 
     fn contract(_options: &Options) -> Contract {
         Contract::default()
+            .stateless()
             .input(Port::any("").arity(Arity::Any).doc("anything"))
             .output(
                 Port::same_as("", "")
@@ -51,7 +52,7 @@ impl Calculator for PassThrough {
             return Err(differ("side packets"));
         }
         let tag = |tag| static_tag(tag).ok_or_else(|| PortsError::new("too many different tags were used"));
-        let mut contract = Contract::default().offset(0);
+        let mut contract = Contract::default().stateless().offset(0);
         for name in tags(&given.inputs) {
             let name = tag(name)?;
             contract = contract

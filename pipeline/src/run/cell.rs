@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use smallvec::{SmallVec, smallvec};
 
 use crate::node::{Node, NodeError};
+use crate::options::OptionError;
 use crate::packet::Packet;
 use crate::run::context::{Context, Io, Ports, Services};
+use crate::run::crew::Crew;
 use crate::run::deliver::Carried;
 use crate::run::drops::Dropped;
 use crate::run::inbox::{Inbox, Rules};
@@ -34,7 +36,7 @@ pub(crate) struct Cell {
 
 /// What only the worker that runs the node touches.
 pub(crate) struct Body {
-    node: Box<dyn Node>,
+    pub(crate) objects: Objects,
     pub(crate) io: Io,
     /// When a source planned to run.
     pub(crate) planned: Option<i64>,
@@ -49,6 +51,13 @@ pub(crate) struct Body {
     pub(crate) failures: u32,
     /// After a failure: when the node may run again.
     pub(crate) not_before: Option<i64>,
+}
+
+/// The node itself.
+pub(crate) enum Objects {
+    One(Box<dyn Node>),
+    /// Copies whose calls may overlap.
+    Crew(Crew),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,28 +79,24 @@ impl std::fmt::Debug for Body {
 
 impl Cell {
     /// `observed`: somebody wants to know of each packet that is dropped.
-    pub(crate) fn new(planned: &PlannedNode, ports: Ports, node: Box<dyn Node>, observed: bool) -> Self {
-        let inputs = planned.inputs.len();
+    pub(crate) fn new(planned: &PlannedNode, ports: Ports, observed: bool) -> Result<Self, Vec<OptionError>> {
         let rules = rules(planned);
-        let io = Io {
-            timestamp: Timestamp::UNSTARTED,
-            inputs: smallvec![Packet::empty(Timestamp::UNSTARTED); inputs],
-            shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
-            wake_at: None,
-            dropped: Dropped::new(observed),
-            offset: None,
-            side: Vec::new(),
-            headers: vec![None; inputs],
-            late: None,
+        let build = || planned.kind.build(&planned.options);
+        let io = || io(planned, observed);
+        let objects = if planned.parallel > 1 {
+            let copies: Result<Vec<_>, _> = (0..planned.parallel).map(|_| build()).collect();
+            Objects::Crew(Crew::new(copies?, io))
+        } else {
+            Objects::One(build()?)
         };
         let limits = planned.inputs.iter().map(|port| port.limit);
-        Self {
+        Ok(Self {
             ports,
             carried: planned.outputs.iter().map(|_| Carried::default()).collect(),
             inbox: Mutex::new(Inbox::new(limits, &rules, Dropped::new(observed))),
             body: Mutex::new(Body {
-                node,
-                io,
+                objects,
+                io: io(),
                 planned: None,
                 life: Life::New,
                 offset: planned.contract.timestamp_offset,
@@ -102,7 +107,7 @@ impl Cell {
             }),
             meter: Mutex::new(Meter::new()),
             usual: AtomicI64::new(0),
-        }
+        })
     }
 
     /// Goes on with what another cell of the same node learned.
@@ -129,7 +134,18 @@ impl Cell {
 impl Body {
     /// A new node in place of one that failed.
     pub(crate) fn replace(&mut self, node: Box<dyn Node>) {
-        self.node = node;
+        if let Some(place) = self.objects.foremost() {
+            *place = node;
+        }
+    }
+
+    /// Closes the node; gives what its first copy said.
+    pub(crate) fn close(&mut self, ports: &Ports, services: &Services) -> Result<(), NodeError> {
+        let closed = self.call(ports, services, |node, ctx| node.close(ctx));
+        if let Objects::Crew(crew) = &mut self.objects {
+            crew.call_others(ports, services, &self.io, |node, ctx| node.close(ctx))?;
+        }
+        closed
     }
 
     /// Calls the node; a panic is its failure, and the last call it gets.
@@ -139,17 +155,70 @@ impl Body {
         services: &Services,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<T, NodeError>,
     ) -> Result<T, NodeError> {
-        let mut ctx = Context {
-            io: &mut self.io,
-            ports,
-            services,
+        let Some(node) = self.objects.foremost() else {
+            return Err(NodeError::Failed("all copies of the node are at work".to_owned()));
         };
-        let node = &mut *self.node;
-        let called = catch_unwind(AssertUnwindSafe(|| call(node, &mut ctx)));
-        called.unwrap_or_else(|panic| {
+        let (called, panicked) = call_node(node.as_mut(), &mut self.io, 0, (ports, services), call);
+        if panicked {
             self.life = Life::Over;
-            Err(NodeError::Failed(format!("panicked: {}", panic_text(&*panic))))
-        })
+        }
+        called
+    }
+}
+
+impl Objects {
+    #[inline]
+    fn foremost(&mut self) -> Option<&mut Box<dyn Node>> {
+        match self {
+            Self::One(node) => Some(node),
+            Self::Crew(crew) => crew.foremost().map(|hand| &mut hand.node),
+        }
+    }
+
+    /// Whether a set that is taken now finds somebody to work on it.
+    pub(crate) fn has_free(&self) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Crew(crew) => crew.has_free(),
+        }
+    }
+}
+
+/// Calls a node; a panic is its failure, and is told by the second value.
+pub(crate) fn call_node<T>(
+    node: &mut dyn Node,
+    io: &mut Io,
+    copy: usize,
+    (ports, services): (&Ports, &Services),
+    call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<T, NodeError>,
+) -> (Result<T, NodeError>, bool) {
+    let mut ctx = Context {
+        io,
+        copy,
+        ports,
+        services,
+    };
+    match catch_unwind(AssertUnwindSafe(|| call(node, &mut ctx))) {
+        Ok(called) => (called, false),
+        Err(panic) => {
+            let problem = format!("panicked: {}", panic_text(&*panic));
+            (Err(NodeError::Failed(problem)), true)
+        }
+    }
+}
+
+fn io(planned: &PlannedNode, observed: bool) -> Io {
+    let inputs = planned.inputs.len();
+    Io {
+        timestamp: Timestamp::UNSTARTED,
+        inputs: smallvec![Packet::empty(Timestamp::UNSTARTED); inputs],
+        shards: planned.outputs.iter().map(|_| Shard::new()).collect(),
+        wake_at: None,
+        dropped: Dropped::new(observed),
+        offset: None,
+        side: Vec::new(),
+        headers: vec![None; inputs],
+        late: None,
     }
 }
 

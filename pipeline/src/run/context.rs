@@ -21,6 +21,7 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub struct Context<'a> {
     pub(crate) io: &'a mut Io,
+    pub(crate) copy: usize,
     pub(crate) ports: &'a Ports,
     pub(crate) services: &'a Services,
 }
@@ -42,6 +43,21 @@ pub(crate) struct Io {
     pub(crate) headers: Vec<Option<Payload>>,
     /// The first packet of the call that came too late.
     pub(crate) late: Option<LatePacket>,
+}
+
+impl Io {
+    /// Keeps a packet until the call returns; one that comes too late is dropped.
+    pub(crate) fn send(&mut self, output: usize, packet: Packet) {
+        let timestamp = packet.timestamp();
+        let Some(shard) = self.shards.get_mut(output) else {
+            return;
+        };
+        if let Err(reason) = shard.send(packet) {
+            let bound = shard.bound();
+            self.late.get_or_insert(LatePacket { timestamp, bound });
+            self.dropped.add(reason, timestamp);
+        }
+    }
 }
 
 /// A packet that was sent after its time had passed.
@@ -85,6 +101,12 @@ impl Context<'_> {
     /// Open: Unstarted. Process: the set's time; a source's Process: 0. Close: Done.
     pub fn timestamp(&self) -> Timestamp {
         self.io.timestamp
+    }
+
+    /// Which copy of the node this is, where calls overlap: 0 for the first. What copies can't use at once, each has
+    /// for itself.
+    pub fn copy(&self) -> usize {
+        self.copy
     }
 
     pub fn input_count(&self) -> usize {
@@ -145,15 +167,7 @@ impl Context<'_> {
 
     /// Sends when the call returns. A packet that comes too late is dropped and counted, not an error.
     pub fn send(&mut self, output: usize, packet: Packet) {
-        let timestamp = packet.timestamp();
-        let Some(shard) = self.io.shards.get_mut(output) else {
-            return;
-        };
-        if let Err(reason) = shard.send(packet) {
-            let bound = shard.bound();
-            self.io.late.get_or_insert(LatePacket { timestamp, bound });
-            self.dropped(reason, timestamp);
-        }
+        self.io.send(output, packet);
     }
 
     /// Sends a value at the time of the input set.

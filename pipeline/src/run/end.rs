@@ -134,7 +134,7 @@ impl Engine {
                 body.life = Life::Over;
                 body.io.timestamp = Timestamp::DONE;
                 // The run is over: what Close sends goes nowhere, and its error can't be the first.
-                let _ = body.call(&cell.ports, &self.services, |node, ctx| node.close(ctx));
+                let _ = body.close(&cell.ports, &self.services);
             }
         }
         if !self.in_force.load(Ordering::SeqCst) {

@@ -35,6 +35,8 @@ pub(crate) struct Limiter {
 #[derive(Debug)]
 struct Stage {
     node: usize,
+    /// Calls that may overlap.
+    parallel: usize,
     /// Places in the section of the nodes it feeds, and whether each takes all frames.
     feeds: Vec<(usize, bool)>,
 }
@@ -121,6 +123,7 @@ fn stage(plan: &Plan, node: usize, members: &[usize]) -> Stage {
     let Some(planned) = plan.nodes.get(node) else {
         return Stage {
             node,
+            parallel: 1,
             feeds: Vec::new(),
         };
     };
@@ -136,7 +139,11 @@ fn stage(plan: &Plan, node: usize, members: &[usize]) -> Stage {
         .collect();
     feeds.sort_unstable();
     feeds.dedup();
-    Stage { node, feeds }
+    Stage {
+        node,
+        parallel: planned.parallel.max(1),
+        feeds,
+    }
 }
 
 /// A stage that takes all frames holds back what feeds it. One that takes the newest drops at its own door, so what
@@ -159,7 +166,7 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
             .map(|(fed, _)| at(&longest, *fed))
             .fold(0.0, f64::max);
         if let (Some(interval), Some(way)) = (intervals.get_mut(place), longest.get_mut(place)) {
-            *interval = cost.max(wanted);
+            *interval = (cost / stage.parallel as f64).max(wanted);
             *way = cost + rest;
         }
     }
@@ -172,7 +179,8 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
         .sum();
     let interval = slowest.max(work / workers as f64);
     let way = longest.first().copied().unwrap_or(0.0);
-    let own = costs.first().copied().unwrap_or(0.0);
+    let first = section.first().map_or(1, |stage| stage.parallel);
+    let own = costs.first().copied().unwrap_or(0.0) / first as f64;
     Pace {
         interval,
         frames: (way / interval.max(1.0) - 0.05).ceil().max(1.0) as usize,
@@ -182,7 +190,15 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
 
 impl Engine {
     /// Whether a node may begin with the set at `at`. The caller holds the node's own inbox.
-    pub(crate) fn admission(&self, index: usize, rule: InFlight, at: Timestamp, now: i64) -> Admission {
+    /// `running` is the first set that it works on already.
+    pub(crate) fn admission(
+        &self,
+        index: usize,
+        rule: InFlight,
+        at: Timestamp,
+        now: i64,
+        running: Option<Timestamp>,
+    ) -> Admission {
         let Some(limiter) = self.limiters.get(index) else {
             return Admission::Now;
         };
@@ -191,7 +207,7 @@ impl Engine {
             return Admission::Now;
         }
         let mut state = lock(&limiter.state);
-        self.forget_done(index, limiter, &mut state);
+        self.forget_done(index, running, limiter, &mut state);
         let under_way = state.under_way.len();
         let answer = match rule {
             InFlight::AtMost(limit) if under_way >= limit as usize => Admission::WhenFewer,
@@ -239,14 +255,14 @@ impl Engine {
     }
 
     /// Frames older than everything that the section holds are done.
-    fn forget_done(&self, own: usize, limiter: &Limiter, state: &mut State) {
+    fn forget_done(&self, own: usize, running: Option<Timestamp>, limiter: &Limiter, state: &mut State) {
         let oldest = |node: usize| {
             let cell = self.cells.get(node)?;
             let inbox: &Inbox = &lock(&cell.inbox);
             inbox.running.into_iter().chain(inbox.oldest()).min()
         };
         let others = limiter.section.iter().filter(|stage| stage.node != own);
-        let oldest = others.filter_map(|stage| oldest(stage.node)).min();
+        let oldest = others.filter_map(|stage| oldest(stage.node)).chain(running).min();
         state
             .under_way
             .retain(|at| oldest.is_some_and(|oldest| *at >= oldest));
@@ -268,6 +284,7 @@ mod tests {
         (0..count)
             .map(|place| Stage {
                 node: place,
+                parallel: 1,
                 feeds: feeds(place),
             })
             .collect()
@@ -290,18 +307,32 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_overlap_quicken_a_stage() {
+        let mut section = chain(2, false);
+        section[1].parallel = 2;
+        let pace = pace(&section, &[10.0, 100.0], 4);
+        assert_eq!(
+            (pace.interval, pace.frames, pace.first_is_slowest),
+            (50.0, 3, false)
+        );
+    }
+
+    #[test]
     fn a_quick_branch_is_not_held_back_by_one_that_drops() {
         let section = vec![
             Stage {
                 node: 0,
+                parallel: 1,
                 feeds: vec![(1, false), (2, false)],
             },
             Stage {
                 node: 1,
+                parallel: 1,
                 feeds: Vec::new(),
             },
             Stage {
                 node: 2,
+                parallel: 1,
                 feeds: Vec::new(),
             },
         ];

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::node::NodeError;
-use crate::run::cell::{Body, Cell, Life};
+use crate::node::{Node, NodeError};
+use crate::run::cell::{Body, Cell, Life, Objects};
+use crate::run::context::Context;
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::Phase;
 use crate::run::{RunError, RunStatus};
@@ -122,7 +123,11 @@ impl Engine {
                 *header = headers.get(&port.stream).cloned();
             }
         }
-        let opened = body.call(&cell.ports, &self.services, |node, ctx| node.open(ctx));
+        let mut opened = body.call(&cell.ports, &self.services, |node, ctx| node.open(ctx));
+        if let (Ok(()), Objects::Crew(crew)) = (&opened, &mut body.objects) {
+            let open = |node: &mut dyn Node, ctx: &mut Context<'_>| node.open(ctx);
+            opened = crew.call_others(&cell.ports, &self.services, &body.io, open);
+        }
         if let Err(error) = opened {
             body.life = Life::Over;
             return Err(error);

@@ -84,6 +84,15 @@ impl Shard {
         self.bound
     }
 
+    /// Begins anew, for a call whose results leave by another shard.
+    pub(crate) fn reset(&mut self) {
+        self.packets.clear();
+        self.bound = Timestamp::PRE_STREAM;
+        self.announced = Timestamp::PRE_STREAM;
+        self.sent_any = false;
+        self.header = None;
+    }
+
     pub(crate) fn discard(&mut self) {
         self.packets.clear();
     }

@@ -27,11 +27,11 @@ enum Step {
 }
 
 /// A node under way, with its lock held.
-struct Running<'a> {
-    index: usize,
-    cell: &'a Cell,
-    planned: &'a PlannedNode,
-    body: &'a mut Body,
+pub(super) struct Running<'a> {
+    pub(super) index: usize,
+    pub(super) cell: &'a Cell,
+    pub(super) planned: &'a PlannedNode,
+    pub(super) body: &'a mut Body,
 }
 
 impl Engine {
@@ -45,6 +45,9 @@ impl Engine {
             self.open_late(index, cell, planned, &mut body, woken);
             return self.services.pool.clock().nanos();
         }
+        if !body.objects.has_free() {
+            return now;
+        }
         let (step, crossings) = {
             let mut inbox = lock(&cell.inbox);
             let step = if index < self.plan.sources {
@@ -56,6 +59,9 @@ impl Engine {
             (step, inbox.crossings())
         };
         self.apply(planned, crossings, woken);
+        if let (Some(Step::Process), true) = (&step, planned.parallel > 1) {
+            return self.overlap(index, cell, planned, body, now, woken);
+        }
         let mut running = Running {
             index,
             cell,
@@ -137,7 +143,7 @@ impl Engine {
             }
             Readiness::Process(at) => {
                 let admission = match planned.in_flight {
-                    Some(rule) => self.admission(index, rule, at, now),
+                    Some(rule) => self.admission(index, rule, at, now, inbox.running),
                     None => Admission::Now,
                 };
                 match admission {
@@ -152,7 +158,7 @@ impl Engine {
                     }
                 }
                 inbox.take_set(at, &mut io.inputs);
-                inbox.running = Some(at);
+                inbox.began(at, planned.parallel > 1);
                 io.timestamp = at;
                 Some(Step::Process)
             }
@@ -188,7 +194,7 @@ impl Engine {
         let Running {
             index,
             cell,
-            planned,
+            planned: _,
             body,
         } = running;
         let source = *index < self.plan.sources;
@@ -198,13 +204,30 @@ impl Engine {
         let called = body.call(&cell.ports, &self.services, |node, ctx| node.process(ctx));
         let end = self.services.pool.clock().nanos();
         self.trace_call(*index, &body.io, source, (start, end));
+        self.called(running, called, start, end, woken);
+        end
+    }
+
+    /// After a call of Process: counts it and hands on what it sent.
+    pub(super) fn called(
+        &self,
+        running: &mut Running<'_>,
+        called: Result<Flow, NodeError>,
+        start: i64,
+        end: i64,
+        woken: &mut Woken,
+    ) {
+        let Running {
+            index,
+            cell,
+            planned,
+            body,
+        } = running;
         let flow = match called {
             Ok(flow) => flow,
-            Err(error) => {
-                self.process_failed(running, &error, end, woken);
-                return end;
-            }
+            Err(error) => return self.process_failed(running, &error, end, woken),
         };
+        let source = *index < self.plan.sources;
         let at = body.io.timestamp;
         if let (Some(offset), false) = (body.offset, source) {
             body.io
@@ -223,7 +246,6 @@ impl Engine {
         body.failures = 0;
         self.charge(planned.branch, end - start);
         self.sent(running, flow, end, woken);
-        end
     }
 
     /// After a call that went well.
@@ -281,26 +303,29 @@ impl Engine {
         keep_call(cell, &mut inbox, body);
         inbox.dropped.absorb(&mut body.io.dropped);
         self.trace_inbox(index, &mut inbox, now);
-        inbox.running = None;
+        inbox.ended();
         inbox.since = now;
-        if let Some(at) = body.not_before.take().filter(|at| *at > now) {
-            inbox.phase = Phase::Timed(at);
+        let next = if !matches!(inbox.phase, Phase::Running | Phase::Idle) {
+            // Calls overlap, and the node waits for its turn or is on its way to another worker.
+            None
+        } else if let Some(at) = body.not_before.take().filter(|at| *at > now) {
+            Some(Phase::Timed(at))
         } else if !source {
-            inbox.phase = inbox.idle_or_queued();
+            Some(inbox.idle_or_queued())
         } else if self.stopping.load(Ordering::SeqCst) {
-            inbox.phase = Phase::Queued;
+            Some(Phase::Queued)
         } else {
             body.planned = wake_at;
-            inbox.phase = match wake_at {
+            Some(match wake_at {
                 Some(at) if at > now => Phase::Timed(at),
                 _ => Phase::Queued,
-            };
-        }
-        let phase = inbox.phase;
+            })
+        };
+        inbox.phase = next.unwrap_or(inbox.phase);
         drop(inbox);
-        match phase {
-            Phase::Queued => woken.push(index),
-            Phase::Timed(at) => self.services.pool.wake_node_at(index, at),
+        match next {
+            Some(Phase::Queued) => woken.push(index),
+            Some(Phase::Timed(at)) => self.services.pool.wake_node_at(index, at),
             _ => {}
         }
         // A frame that goes on to another node is still under way.
@@ -322,8 +347,7 @@ impl Engine {
         if again {
             return;
         }
-        let called = body.call(&cell.ports, &self.services, |node, ctx| node.close(ctx));
-        if let Err(error) = called {
+        if let Err(error) = body.close(&cell.ports, &self.services) {
             self.node_failed(cell, "Close", &error);
             return;
         }

@@ -1,6 +1,7 @@
 //! Whole graphs, run on a clock that jumps.
 
 mod arbitration;
+mod overlap;
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -341,7 +342,8 @@ pub(super) fn random_graph(counts: Range<i64>) -> impl Strategy<Value = String> 
                 let inputs = inputs.join(", ");
                 let _ = writeln!(
                     text,
-                    "- {{calculator: {calculator}, options: {options}, inputs: [{inputs}], outputs: [{out}]}}"
+                    "- {{calculator: {calculator}, options: {options}, inputs: [{inputs}], outputs: [{out}], \
+                     parallel: {every}}}"
                 );
                 streams.push(out);
             }

@@ -75,8 +75,9 @@ pub struct NodeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub back_edges: Vec<String>,
-    /// Calls of this node that may run at once (MediaPipe's `max_in_flight`). Accepted, but calls of one node don't
-    /// overlap yet: results are the same, only later.
+    /// Calls of this node that may run at once (MediaPipe's `max_in_flight`), each on a copy of the node; results
+    /// leave in the order of their sets all the same. Calls of a node that keeps a state from one to the next don't
+    /// overlap: `edge-agent nodes` says which do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub parallel: Option<u32>,

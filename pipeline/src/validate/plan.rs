@@ -64,6 +64,8 @@ pub(crate) struct PlannedNode {
     /// Nanoseconds from capture to the end of the node's call.
     pub(crate) deadline: Option<i64>,
     pub(crate) in_flight: Option<InFlight>,
+    /// Calls that may overlap.
+    pub(crate) parallel: usize,
     /// The node's own or, where that is higher, that of the nodes it feeds.
     pub(crate) class: Priority,
     pub(crate) on_failure: OnFailure,

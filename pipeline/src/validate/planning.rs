@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use crate::contract::Arity;
-use crate::spec::{ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, Priority};
+use crate::contract::{Arity, Contract};
+use crate::spec::{
+    ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, NodeSpec, Priority,
+};
 use crate::validate::plan::{
     GivenSidePacket, Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort,
 };
@@ -161,6 +163,7 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         max_age: draft.spec.max_age.map(nanos),
         deadline: draft.spec.deadline.map(nanos),
         in_flight: draft.spec.in_flight,
+        parallel: parallel(&draft.spec, &contract),
         class: draft.spec.priority,
         on_failure: draft.spec.on_failure,
         stuck_after: draft.spec.stuck_after.map(nanos),
@@ -179,6 +182,15 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
         kind,
         contract,
     })
+}
+
+/// Calls of a node with a state can't overlap, whatever was asked for: its next call goes by what the last one left.
+fn parallel(node: &NodeSpec, contract: &Contract) -> usize {
+    if contract.stateless && !contract.inputs.is_empty() {
+        node.parallel.map_or(1, |parallel| parallel as usize)
+    } else {
+        1
+    }
 }
 
 fn policy_of(policy: &InputPolicy, inputs: &[PlannedPort]) -> PlannedPolicy {

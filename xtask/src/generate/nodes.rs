@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use pipeline::Registry;
-use pipeline::reference::{NodeReference, PortReference, reference};
+use pipeline::reference::{NodeReference, PARALLEL, PortReference, reference};
 
 use super::{Generated, cell};
 
@@ -54,6 +54,9 @@ fn section(node: &NodeReference) -> String {
                 cell(doc)
             );
         }
+    }
+    if node.stateless {
+        let _ = writeln!(text, "\nCalls may overlap: {PARALLEL}.");
     }
     if !node.options.is_empty() {
         text.push_str("\n| option | type | default | meaning |\n| --- | --- | --- | --- |\n");

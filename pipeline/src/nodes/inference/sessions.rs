@@ -15,6 +15,8 @@ pub(super) struct Shared {
     bytes: Arc<[u8]>,
     threads: usize,
     any_size: bool,
+    /// A session runs one call at a time: where calls of a node overlap, each of its copies has one.
+    copy: usize,
     warm: Mutex<bool>,
 }
 
@@ -25,18 +27,19 @@ pub(super) fn shared(
     backend: &Arc<dyn Backend>,
     model: &Model,
     any_size: bool,
+    copy: usize,
     load: impl FnOnce() -> Result<Box<dyn Session>, BackendError>,
 ) -> Result<Arc<Shared>, BackendError> {
     let same = |shared: &Arc<Shared>| {
         Arc::ptr_eq(&shared.backend, backend)
             && Arc::ptr_eq(&shared.bytes, &model.bytes)
-            && (shared.threads, shared.any_size) == (model.threads, any_size)
+            && (shared.threads, shared.any_size, shared.copy) == (model.threads, any_size, copy)
     };
     if let Some(found) = lock(&LOADED).iter().filter_map(Weak::upgrade).find(same) {
         return Ok(found);
     }
     // Without the lock: loading takes seconds, and another graph's models may wait.
-    let made = Arc::new(Shared::new(backend, model, any_size, load()?));
+    let made = Arc::new(Shared::new(backend, model, any_size, copy, load()?));
     let mut loaded = lock(&LOADED);
     loaded.retain(|shared| shared.strong_count() > 0);
     loaded.push(Arc::downgrade(&made));
@@ -48,6 +51,7 @@ impl Shared {
         backend: &Arc<dyn Backend>,
         model: &Model,
         any_size: bool,
+        copy: usize,
         session: Box<dyn Session>,
     ) -> Self {
         Self {
@@ -57,6 +61,7 @@ impl Shared {
             bytes: Arc::clone(&model.bytes),
             threads: model.threads,
             any_size,
+            copy,
             warm: Mutex::new(false),
         }
     }

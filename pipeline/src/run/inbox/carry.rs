@@ -36,6 +36,7 @@ impl Inbox {
                 before.phase = Phase::Unopened;
             }
             before.running = None;
+            before.overlapping.clear();
             *self = before;
             return 0;
         }

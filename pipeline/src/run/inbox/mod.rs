@@ -5,6 +5,8 @@ mod newest;
 mod stream;
 mod waiting;
 
+use std::collections::VecDeque;
+
 use smallvec::SmallVec;
 
 use crate::packet::Packet;
@@ -83,8 +85,10 @@ pub(crate) struct Inbox {
     pub(crate) calls: Calls,
     /// What the trace knows of this node.
     pub(crate) traced: Traced,
-    /// The time of the set that the node works on.
+    /// The time of the set that the node works on; of several the first.
     pub(crate) running: Option<Timestamp>,
+    /// Where calls overlap: the times of all sets whose results haven't left.
+    overlapping: VecDeque<Timestamp>,
 }
 
 /// Drops and waiting packets that have been told to the trace.
@@ -133,6 +137,7 @@ impl Inbox {
             calls: Calls::new(),
             traced: Traced::default(),
             running: None,
+            overlapping: VecDeque::new(),
         }
     }
 
@@ -176,6 +181,8 @@ impl Inbox {
     pub(crate) fn readiness(&mut self) -> Readiness {
         match self.policy.offer(&mut self.streams, &mut self.dropped) {
             Offer::Set(at) => Readiness::Process(at),
+            // What the calls that go on will send comes before that.
+            Offer::Done | Offer::Wait(_) if !self.overlapping.is_empty() => Readiness::Wait,
             Offer::Done => Readiness::Close,
             Offer::Wait(bound) => {
                 // Outputs learn of a batch when its sets were processed, not before.
@@ -196,6 +203,22 @@ impl Inbox {
             newest.served(set);
         }
         self.forwarded = self.forwarded.max(at.next_allowed_in_stream());
+    }
+
+    /// The node begins with the set of this time, maybe besides others.
+    pub(crate) fn began(&mut self, at: Timestamp, overlaps: bool) {
+        if overlaps {
+            self.overlapping.push_back(at);
+        }
+        self.running = Some(self.overlapping.front().copied().unwrap_or(at));
+    }
+
+    /// The node is done with the first of the sets it began with.
+    pub(crate) fn ended(&mut self) {
+        if self.overlapping.pop_front().is_some() {
+            self.known = None;
+        }
+        self.running = self.overlapping.front().copied();
     }
 
     /// Whether sets are gathered before the node is called.

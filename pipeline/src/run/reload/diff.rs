@@ -150,6 +150,7 @@ fn is_same_node(old: Option<&PlannedNode>, new: Option<&PlannedNode>) -> bool {
     };
     old.kind.name == new.kind.name
         && old.options == new.options
+        && old.parallel == new.parallel
         && ports(&old.inputs).eq(ports(&new.inputs))
         && ports(&old.outputs).eq(ports(&new.outputs))
         && side(&old.side) == side(&new.side)
