@@ -1,6 +1,7 @@
 //! Whole graphs, run on a clock that jumps.
 
 mod arbitration;
+mod ready;
 
 use std::fmt::Write;
 use std::ops::Range;
