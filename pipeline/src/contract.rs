@@ -1,6 +1,7 @@
 //! What a calculator expects: ports with types, side packets, input policy, timestamp offset.
 
 use crate::packet::TypeInfo;
+use crate::service::{Service, ServiceRequest};
 use crate::spec::InputPolicy;
 use crate::spec::policy::{NoSettings, SyncSet};
 
@@ -17,8 +18,8 @@ pub struct Contract {
     pub timestamp_offset: Option<i64>,
     /// Process also runs for each settled time that brought no packet.
     pub process_timestamp_bounds: bool,
-    /// Services asked for, by type; what a program that runs the graph doesn't have is an error.
-    pub services: Vec<TypeInfo>,
+    /// Objects that the program lends, as far as the node asks for them.
+    pub services: Vec<ServiceRequest>,
 }
 
 impl Contract {
@@ -39,6 +40,18 @@ impl Contract {
 
     pub fn side_output(mut self, port: Port) -> Self {
         self.side_outputs.push(port);
+        self
+    }
+
+    /// Asks for a service; without it the graph doesn't start.
+    pub fn service<T: Send + Sync + 'static>(mut self, service: &Service<T>) -> Self {
+        self.services.push(service.required());
+        self
+    }
+
+    /// Asks for a service that the node can do without.
+    pub fn optional_service<T: Send + Sync + 'static>(mut self, service: &Service<T>) -> Self {
+        self.services.push(service.optional());
         self
     }
 

@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
+use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::contract::{Arity, Port};
 use crate::node::NodeType;
 use crate::registry::Registry;
+use crate::service::ServiceRequest;
 
 /// What a user needs to know of one calculator.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +21,7 @@ pub struct NodeReference {
     pub outputs: Vec<PortReference>,
     pub side_packets: Vec<PortReference>,
     pub output_side_packets: Vec<PortReference>,
+    pub services: Vec<ServiceReference>,
     pub options: Vec<OptionReference>,
 }
 
@@ -30,6 +33,15 @@ pub struct PortReference {
     pub carries: String,
     pub count: &'static str,
     pub doc: &'static str,
+}
+
+/// An object that the program lends.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceReference {
+    pub name: &'static str,
+    pub carries: &'static str,
+    pub count: &'static str,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +57,21 @@ pub struct OptionReference {
 /// All calculators, by name.
 pub fn reference(registry: &Registry) -> Vec<NodeReference> {
     registry.iter().map(node_reference).collect()
+}
+
+/// All status handlers, by name, as calculators that take side packets only.
+pub fn handler_reference(registry: &Registry) -> Vec<NodeReference> {
+    let handlers = registry.handlers().map(|handler| NodeReference {
+        name: handler.name,
+        doc: handler.doc,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        side_packets: handler.default_side_inputs().iter().map(port_reference).collect(),
+        output_side_packets: Vec::new(),
+        services: Vec::new(),
+        options: options(&handler.options_schema()),
+    });
+    handlers.collect()
 }
 
 /// The reference as text for a terminal.
@@ -67,6 +94,13 @@ pub fn render(nodes: &[NodeReference]) -> String {
                 );
             }
         }
+        for service in &node.services {
+            let _ = writeln!(
+                text,
+                "  {:<12} {:<8} {:<22} {}",
+                "service", service.name, service.carries, service.count
+            );
+        }
         for option in &node.options {
             let _ = writeln!(
                 text,
@@ -88,7 +122,8 @@ fn node_reference(node: &NodeType) -> NodeReference {
         outputs: contract.outputs.iter().map(port_reference).collect(),
         side_packets: contract.side_inputs.iter().map(port_reference).collect(),
         output_side_packets: contract.side_outputs.iter().map(port_reference).collect(),
-        options: options(node),
+        services: contract.services.iter().map(service_reference).collect(),
+        options: options(&node.options_schema()),
     }
 }
 
@@ -108,8 +143,16 @@ fn port_reference(port: &Port) -> PortReference {
     }
 }
 
-fn options(node: &NodeType) -> Vec<OptionReference> {
-    let schema = node.options_schema().to_value();
+fn service_reference(service: &ServiceRequest) -> ServiceReference {
+    ServiceReference {
+        name: service.name,
+        carries: service.carries.name(),
+        count: if service.optional { "optional" } else { "one" },
+    }
+}
+
+fn options(schema: &Schema) -> Vec<OptionReference> {
+    let schema = schema.clone().to_value();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
     let properties = schema.get("properties").and_then(Value::as_object);
     let option = |(name, property): (&String, &Value)| OptionReference {

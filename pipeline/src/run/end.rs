@@ -140,7 +140,12 @@ impl Engine {
         if !self.in_force.load(Ordering::SeqCst) {
             return;
         }
+        let ended = lock(&self.progress.outcome).error.clone();
+        let failed = self.post_run(ended.as_ref());
         let mut outcome = lock(&self.progress.outcome);
+        if let Some(failed) = failed {
+            outcome.error.get_or_insert(failed);
+        }
         outcome.status = match &outcome.error {
             None => RunStatus::Finished,
             Some(RunError::Cancelled) => RunStatus::Cancelled,
