@@ -113,6 +113,13 @@ impl Engine {
         for index in 0..self.feeds.len() {
             self.feed(index, None, Timestamp::DONE);
         }
+        self.look_for_the_end();
+    }
+
+    /// Inputs were closed. Where that wakes nobody, as in a loop that waits for itself, it may still be the end: the
+    /// workers look once more whether anything can run.
+    pub(crate) fn look_for_the_end(&self) {
+        self.services.pool.ask_idle();
     }
 
     pub(crate) fn fail(&self, error: RunError) {

@@ -355,7 +355,9 @@ impl Pool {
         let held = self.held.load(Ordering::Relaxed);
         if held & (PAUSED | ALL) != 0 {
             // Since the worker looked: its own node waits with the others.
-            own.into_iter().for_each(|node| self.publish(node));
+            if let Some(node) = own {
+                self.publish(node);
+            }
             return None;
         }
         let mut own = own;

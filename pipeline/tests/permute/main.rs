@@ -5,8 +5,10 @@
 #[expect(dead_code, reason = "the machine's clock isn't part of this")]
 #[path = "../../src/clock.rs"]
 mod clock;
+#[cfg(test)]
 mod model;
 mod run;
+#[cfg(test)]
 mod sync;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, MaxSteps, Runner};
 
 use crate::clock::VirtualClock;
-use crate::model::{Current, Kind, Nodes, PassingClock, Run, Shape, standing};
+use crate::model::{Current, Kind, Nodes, PassingClock, Run, Shape, join, standing};
 
 /// Runs of each test, half of them with few changes between threads, half with many.
 const SCHEDULES: usize = 4_000;
@@ -56,10 +58,6 @@ fn start(nodes: &Arc<Nodes>) -> (Arc<Current>, Vec<JoinHandle<()>>) {
     let run = Arc::new(Run::new(nodes, standing()));
     let workers = run.start();
     (Current::new(&run), workers)
-}
-
-fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
 #[test]

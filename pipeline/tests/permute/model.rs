@@ -57,7 +57,7 @@ struct Node {
 /// The nodes, whichever pool runs them, and what was told of them.
 pub(crate) struct Nodes {
     shape: Shape,
-    nodes: Vec<Mutex<Node>>,
+    all: Vec<Mutex<Node>>,
     /// Less urgent nodes that run now, by executor.
     less_urgent: Vec<AtomicUsize>,
     /// Who still feeds the graph; it ends by itself once nobody does.
@@ -83,7 +83,7 @@ impl Nodes {
     pub(crate) fn fed_by(feeding: usize, shape: Shape) -> Arc<Self> {
         Arc::new(Self {
             feeding: Mutex::new(feeding),
-            nodes: shape.kinds.iter().map(|_| Mutex::default()).collect(),
+            all: shape.kinds.iter().map(|_| Mutex::default()).collect(),
             less_urgent: shape.workers.iter().map(|_| AtomicUsize::new(0)).collect(),
             idle: Mutex::new(0),
             idle_told: Condvar::new(),
@@ -92,13 +92,13 @@ impl Nodes {
     }
 
     pub(crate) fn runs(&self) -> Vec<u32> {
-        self.nodes.iter().map(|node| lock(node).runs).collect()
+        self.all.iter().map(|node| lock(node).runs).collect()
     }
 
     /// Nodes in the middle of a call.
     pub(crate) fn running(&self) -> Vec<usize> {
-        let running = |index: &usize| lock(&self.nodes[*index]).phase == Phase::Running;
-        (0..self.nodes.len()).filter(running).collect()
+        let running = |index: &usize| lock(&self.all[*index]).phase == Phase::Running;
+        (0..self.all.len()).filter(running).collect()
     }
 
     fn is_less_urgent(&self, node: usize) -> bool {
@@ -107,7 +107,7 @@ impl Nodes {
 
     /// How many less urgent nodes of an executor may run at once.
     fn limit(&self, lane: usize) -> usize {
-        let kept = self.shape.top_from > self.shape.sources && self.shape.top_from < self.nodes.len();
+        let kept = self.shape.top_from > self.shape.sources && self.shape.top_from < self.all.len();
         (self.shape.workers[lane] - usize::from(kept)).max(1)
     }
 }
@@ -149,7 +149,7 @@ impl Run {
     /// Sources begin.
     pub(crate) fn begin(&self) {
         for source in 0..self.nodes.shape.sources {
-            lock(&self.nodes.nodes[source]).phase = Phase::Queued;
+            lock(&self.nodes.all[source]).phase = Phase::Queued;
             self.pool.publish(source);
         }
     }
@@ -170,7 +170,7 @@ impl Run {
 
     /// Hands what is queued to a pool that takes over, while nobody works.
     pub(crate) fn hand_over(&self, to: &Self) {
-        for (index, node) in self.nodes.nodes.iter().enumerate() {
+        for (index, node) in self.nodes.all.iter().enumerate() {
             let phase = lock(node).phase;
             assert_ne!(phase, Phase::Running, "node {index} runs while all are held");
             match phase {
@@ -249,7 +249,7 @@ impl Run {
     }
 
     fn timer(&self, index: usize, at: i64) -> bool {
-        let mut node = lock(&self.nodes.nodes[index]);
+        let mut node = lock(&self.nodes.all[index]);
         let waited = node.phase == Phase::Timed(at);
         if waited {
             node.phase = Phase::Queued;
@@ -260,7 +260,7 @@ impl Run {
     fn step(&self, index: usize, woken: &mut Vec<usize>) {
         let kind = self.nodes.shape.kinds[index];
         {
-            let mut node = lock(&self.nodes.nodes[index]);
+            let mut node = lock(&self.nodes.all[index]);
             assert_eq!(node.phase, Phase::Queued, "node {index} is called");
             node.phase = Phase::Running;
         }
@@ -268,7 +268,7 @@ impl Run {
         for reader in self.nodes.shape.readers.get(&index).into_iter().flatten() {
             self.deliver(*reader, woken);
         }
-        let mut node = lock(&self.nodes.nodes[index]);
+        let mut node = lock(&self.nodes.all[index]);
         node.runs += 1;
         node.ticked += 1;
         let wish = node.ticked * 1_000;
@@ -282,7 +282,11 @@ impl Run {
             }
         } else {
             node.waiting -= 1;
-            if node.waiting > 0 { Phase::Queued } else { Phase::Idle }
+            if node.waiting > 0 {
+                Phase::Queued
+            } else {
+                Phase::Idle
+            }
         };
         let phase = node.phase;
         drop(node);
@@ -298,7 +302,10 @@ impl Run {
         let running = &self.nodes.less_urgent[kind.lane];
         if counts {
             let others = running.fetch_add(1, Ordering::SeqCst);
-            assert!(others < self.nodes.limit(kind.lane), "no worker is free for the most urgent");
+            assert!(
+                others < self.nodes.limit(kind.lane),
+                "no worker is free for the most urgent"
+            );
         }
         if kind.computes > 0 {
             let span = Duration::from_micros(kind.computes);
@@ -314,7 +321,7 @@ impl Run {
     }
 
     fn deliver(&self, index: usize, woken: &mut Vec<usize>) {
-        let mut node = lock(&self.nodes.nodes[index]);
+        let mut node = lock(&self.nodes.all[index]);
         node.waiting += 1;
         if node.phase == Phase::Idle {
             node.phase = Phase::Queued;
@@ -361,9 +368,13 @@ impl Current {
         self.wait_idle();
         assert_eq!(self.nodes.runs(), runs);
         self.run.read().unwrap().pool.halt();
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        join(workers);
+    }
+}
+
+pub(crate) fn join(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().unwrap();
     }
 }
 

@@ -94,6 +94,7 @@ impl Condvar {
     }
 
     /// Says beside the guard whether the time is up.
+    #[expect(clippy::unnecessary_wraps, reason = "as the standard library has it")]
     pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
