@@ -119,6 +119,26 @@ fn a_worker_is_free_for_the_most_urgent_node() {
     });
 }
 
+/// The most urgent node keeps a worker for as long as a less urgent one isn't run: the other worker must hear that it may.
+#[test]
+fn a_less_urgent_node_is_run_as_soon_as_another_makes_room() {
+    permute(|| {
+        let waiting = Kind {
+            waits_for: Some(0),
+            ..Kind::default()
+        };
+        let nodes = Nodes::new(Shape {
+            kinds: vec![Kind::default(), Kind::default(), waiting],
+            top_from: 2,
+            workers: vec![2],
+            ..Shape::default()
+        });
+        let (current, workers) = start(&nodes);
+        join((0..3).map(|node| current.feeder(node, 1)));
+        current.end(workers, &[1, 1, 1]);
+    });
+}
+
 #[test]
 fn pausing_loses_nothing() {
     permute(|| {
@@ -158,6 +178,22 @@ fn all_come_to_rest_when_held_and_go_on_when_released() {
 }
 
 #[test]
+fn what_is_kept_back_goes_on_whenever_it_is_released() {
+    permute(|| {
+        let nodes = Nodes::new(fork_and_join());
+        let (current, workers) = start(&nodes);
+        let feeder = current.feeder(1, 2);
+        {
+            let run = current.run.read().unwrap();
+            run.pool.keep_back([3].into_iter());
+            run.pool.release();
+        }
+        join([feeder]);
+        current.end(workers, &calls(0, 2));
+    });
+}
+
+#[test]
 fn a_hold_that_takes_too_long_is_given_up() {
     permute(|| {
         let nodes = Nodes::new(fork_and_join());
@@ -186,6 +222,11 @@ fn another_pool_takes_over_between_two_calls() {
         let (current, workers) = start(&nodes);
         let time = thread::spawn(sync::pass_time);
         let feeders = [current.feeder(0, 2), current.feeder(1, 1)];
+        // What was asked of the one is answered by the other.
+        let asker = {
+            let current = Arc::clone(&current);
+            thread::spawn(move || current.wait_idle())
+        };
         let old = Arc::clone(&current.run.read().unwrap());
         let new = Arc::new(Run::unstarted(&nodes, standing()));
         let successors = new.start();
@@ -202,7 +243,7 @@ fn another_pool_takes_over_between_two_calls() {
                 break;
             }
         }
-        join(feeders.into_iter().chain(workers));
+        join(feeders.into_iter().chain(workers).chain([asker]));
         current.end(successors, &calls(2, 1));
         sync::stop_time();
         join([time]);

@@ -22,6 +22,8 @@ pub(crate) struct Kind {
     pub(crate) ticks: i64,
     /// Microseconds of computing per call.
     pub(crate) computes: u64,
+    /// A call ends when this node was called.
+    pub(crate) waits_for: Option<usize>,
 }
 
 /// The shape of a graph. Nodes are numbered as the real ones are: sources first, the most urgent last.
@@ -306,6 +308,11 @@ impl Run {
                 others < self.nodes.limit(kind.lane),
                 "no worker is free for the most urgent"
             );
+        }
+        if let Some(other) = kind.waits_for {
+            while lock(&self.nodes.all[other]).runs == 0 {
+                thread::yield_now();
+            }
         }
         if kind.computes > 0 {
             let span = Duration::from_micros(kind.computes);
