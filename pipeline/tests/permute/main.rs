@@ -49,6 +49,14 @@ fn fork_and_join() -> Shape {
     }
 }
 
+fn one_node() -> Shape {
+    Shape {
+        kinds: vec![Kind::default()],
+        workers: vec![1],
+        ..Shape::default()
+    }
+}
+
 /// What the nodes of `fork_and_join` do when 0 and 1 are fed so many packets.
 fn calls(first: u32, second: u32) -> [u32; 4] {
     [first, second, first, 2 * first + second]
@@ -101,6 +109,15 @@ fn a_graph_ends_by_itself_when_all_is_done() {
         join([feed(0), feed(1)].into_iter().chain(workers));
         assert_eq!(nodes.runs(), calls(2, 2));
     });
+    // The smallest: the worker finds nothing to do, and is fed before it can say so.
+    permute(|| {
+        let nodes = Nodes::fed_by(1, one_node());
+        let run = Arc::new(Run::new(&nodes, standing()));
+        let workers = run.start();
+        run.feed_last(0);
+        join(workers);
+        assert_eq!(nodes.runs(), [1]);
+    });
 }
 
 #[test]
@@ -124,17 +141,18 @@ fn a_worker_is_free_for_the_most_urgent_node() {
 fn a_less_urgent_node_is_run_as_soon_as_another_makes_room() {
     permute(|| {
         let waiting = Kind {
-            waits_for: Some(0),
+            waits_for: Some((0, 1)),
             ..Kind::default()
         };
         let nodes = Nodes::new(Shape {
             kinds: vec![Kind::default(), Kind::default(), waiting],
+            readers: [(1, vec![2])].into(),
             top_from: 2,
             workers: vec![2],
             ..Shape::default()
         });
         let (current, workers) = start(&nodes);
-        join((0..3).map(|node| current.feeder(node, 1)));
+        join((0..2).map(|node| current.feeder(node, 1)));
         current.end(workers, &[1, 1, 1]);
     });
 }
@@ -180,16 +198,13 @@ fn all_come_to_rest_when_held_and_go_on_when_released() {
 #[test]
 fn what_is_kept_back_goes_on_whenever_it_is_released() {
     permute(|| {
-        let nodes = Nodes::new(fork_and_join());
-        let (current, workers) = start(&nodes);
-        let feeder = current.feeder(1, 2);
-        {
-            let run = current.run.read().unwrap();
-            run.pool.keep_back([3].into_iter());
-            run.pool.release();
-        }
-        join([feeder]);
-        current.end(workers, &calls(0, 2));
+        let nodes = Nodes::new(one_node());
+        let run = Arc::new(Run::new(&nodes, standing()));
+        run.pool.keep_back([0].into_iter());
+        run.feed(0);
+        let workers = run.start();
+        run.pool.release();
+        Current::new(&run).end(workers, &[1]);
     });
 }
 
@@ -294,10 +309,38 @@ fn sources_keep_their_time_while_all_workers_compute() {
         let reserve = Arc::clone(&run);
         threads.push(thread::spawn(move || reserve.stand_in()));
         run.begin();
-        while nodes.runs() != [3, 3, 3] {
-            thread::yield_now();
-        }
         Current::new(&run).end(threads, &[3, 3, 3]);
+        sync::stop_time();
+        join([time]);
+    });
+}
+
+/// The only worker is busy until a source that waits for its time has run: the reserve must hear of that time.
+#[test]
+fn the_reserve_serves_a_timer_that_no_worker_is_free_for() {
+    permute(|| {
+        let source = Kind {
+            ticks: 2,
+            ..Kind::default()
+        };
+        let busy = Kind {
+            waits_for: Some((0, 2)),
+            ..Kind::default()
+        };
+        let nodes = Nodes::new(Shape {
+            kinds: vec![source, busy],
+            readers: [(0, vec![1])].into(),
+            sources: 1,
+            top_from: 1,
+            workers: vec![1],
+        });
+        let run = Arc::new(Run::new(&nodes, Arc::new(PassingClock)));
+        let time = thread::spawn(sync::pass_time);
+        let mut threads = run.start();
+        let reserve = Arc::clone(&run);
+        threads.push(thread::spawn(move || reserve.stand_in()));
+        run.begin();
+        Current::new(&run).end(threads, &[2, 2]);
         sync::stop_time();
         join([time]);
     });

@@ -22,8 +22,8 @@ pub(crate) struct Kind {
     pub(crate) ticks: i64,
     /// Microseconds of computing per call.
     pub(crate) computes: u64,
-    /// A call ends when this node was called.
-    pub(crate) waits_for: Option<usize>,
+    /// A call ends when this node was called so often.
+    pub(crate) waits_for: Option<(usize, u32)>,
 }
 
 /// The shape of a graph. Nodes are numbered as the real ones are: sources first, the most urgent last.
@@ -309,8 +309,8 @@ impl Run {
                 "no worker is free for the most urgent"
             );
         }
-        if let Some(other) = kind.waits_for {
-            while lock(&self.nodes.all[other]).runs == 0 {
+        if let Some((other, runs)) = kind.waits_for {
+            while lock(&self.nodes.all[other]).runs < runs {
                 thread::yield_now();
             }
         }
