@@ -6,6 +6,8 @@
 #[path = "../../src/clock.rs"]
 mod clock;
 #[cfg(test)]
+mod current;
+#[cfg(test)]
 mod model;
 mod run;
 #[cfg(test)]
@@ -19,7 +21,8 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, MaxSteps, Runner};
 
 use crate::clock::VirtualClock;
-use crate::model::{Current, Kind, Nodes, PassingClock, Run, Shape, join, standing};
+use crate::current::{Current, PassingClock, join, standing};
+use crate::model::{Kind, Nodes, Run, Shape};
 
 /// Runs of each test, half of them with few changes between threads, half with many.
 const SCHEDULES: usize = 4_000;
