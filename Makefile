@@ -42,7 +42,7 @@ programs: setup native ## Build every program and test
 	cargo build --profile fast --workspace --bins --tests
 
 unit: programs ## The tests that need no cluster
-	cargo test --profile fast --workspace --lib --bins
+	cargo test --profile fast --workspace --lib --bins --test permute
 
 e2e: programs cluster images ## Stories on a real cluster
 	cargo test --profile fast --workspace --test stories -- --test-threads=1

@@ -1,8 +1,9 @@
 //! Where time comes from: the machine, or a test that drives it.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{Mutex, lock};
 
 /// Time for pacing, ages and measurements. Never goes back.
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
@@ -123,7 +124,7 @@ impl VirtualClock {
     }
 
     fn tell(&self) {
-        for changed in self.changed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for changed in lock(&self.changed).iter() {
             changed();
         }
     }
@@ -168,9 +169,6 @@ impl Clock for VirtualClock {
     }
 
     fn on_change(&self, changed: Box<dyn Fn() + Send + Sync>) {
-        self.changed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(changed);
+        lock(&self.changed).push(changed);
     }
 }

@@ -1,6 +1,7 @@
 //! What a calculator expects: ports with types, side packets, input policy, timestamp offset.
 
 use crate::packet::TypeInfo;
+use crate::service::{Service, ServiceRequest};
 use crate::spec::InputPolicy;
 use crate::spec::policy::{NoSettings, SyncSet};
 
@@ -19,8 +20,8 @@ pub struct Contract {
     pub process_timestamp_bounds: bool,
     /// A call depends on its set, options and side packets alone, so that calls of copies may overlap.
     pub stateless: bool,
-    /// Services asked for, by type; what a program that runs the graph doesn't have is an error.
-    pub services: Vec<TypeInfo>,
+    /// Objects that the program lends, as far as the node asks for them.
+    pub services: Vec<ServiceRequest>,
 }
 
 impl Contract {
@@ -47,6 +48,18 @@ impl Contract {
     /// What a call sends depends on nothing that an earlier one left: `parallel` may then have copies take turns.
     pub fn stateless(mut self) -> Self {
         self.stateless = true;
+        self
+    }
+
+    /// Asks for a service; without it the graph doesn't start.
+    pub fn service<T: Send + Sync + 'static>(mut self, service: &Service<T>) -> Self {
+        self.services.push(service.required());
+        self
+    }
+
+    /// Asks for a service that the node can do without.
+    pub fn optional_service<T: Send + Sync + 'static>(mut self, service: &Service<T>) -> Self {
+        self.services.push(service.optional());
         self
     }
 

@@ -103,9 +103,15 @@ impl LoadedGraph {
                 let index = names.iter().rposition(|name| name == node)?;
                 flat.origins.get(index)
             };
+            let errors = errors.into_iter();
             errors
-                .into_iter()
-                .map(|error| {
+                .map(|mut error| {
+                    if let Problem::StatusHandler { index, .. } = &error.problem
+                        && let Some(origin) = flat.handler_origins.get(*index)
+                    {
+                        (error.file, error.line) = self.lines.handler(origin);
+                        return error;
+                    }
                     let origin = error.node.as_deref().and_then(origin);
                     self.placed(error, origin)
                 })
@@ -115,7 +121,7 @@ impl LoadedGraph {
 
     fn placed(&self, mut error: GraphError, origin: Option<&Origin>) -> GraphError {
         if let (None, Some(origin)) = (error.line, origin) {
-            (error.file, error.line) = self.lines.find(origin);
+            (error.file, error.line) = self.lines.node(origin);
         }
         error
     }

@@ -59,6 +59,8 @@ pub enum NodeError {
         wanted: String,
         found: &'static str,
     },
+    #[error("service {0} isn't there; a node gets those that its contract asks for")]
+    Service(&'static str),
     #[error("{0}")]
     Failed(String),
 }

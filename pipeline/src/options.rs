@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -32,20 +33,28 @@ impl OptionError {
 
 /// Reads and checks the options of a calculator.
 pub fn read<C: Calculator>(map: &OptionMap) -> Result<C::Options, Vec<OptionError>> {
-    let unknown = unknown_options::<C>(map);
-    if !unknown.is_empty() {
-        return Err(unknown);
-    }
-    let map = &with_lists::<C>(map);
-    let options = parse::<C::Options>(map.clone()).map_err(|error| culprits::<C>(map, &error))?;
+    let options = of_kind(C::NAME, map)?;
     C::check(&options).map_err(|error| vec![error])?;
     Ok(options)
 }
 
+/// Reads the options of something that errors call by this name.
+pub(crate) fn of_kind<O: DeserializeOwned + JsonSchema>(
+    name: &str,
+    map: &OptionMap,
+) -> Result<O, Vec<OptionError>> {
+    let schema = schemars::schema_for!(O);
+    let unknown = unknown_options(name, &schema, map);
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    let map = &with_lists(&schema, map);
+    parse::<O>(map.clone()).map_err(|error| culprits::<O>(map, &error))
+}
+
 /// One value stands for a list of one: protobuf's text form writes lists as fields that repeat, and one of them looks
 /// like a single value.
-fn with_lists<C: Calculator>(map: &OptionMap) -> OptionMap {
-    let schema = schemars::schema_for!(C::Options);
+fn with_lists(schema: &Schema, map: &OptionMap) -> OptionMap {
     let is_list = |option: &str| {
         let kind = schema
             .get("properties")
@@ -69,8 +78,7 @@ fn parse<T: DeserializeOwned>(map: OptionMap) -> Result<T, serde_json::Error> {
     serde_json::from_value(Value::Object(map.into_iter().collect()))
 }
 
-fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
-    let schema = schemars::schema_for!(C::Options);
+fn unknown_options(name: &str, schema: &Schema, map: &OptionMap) -> Vec<OptionError> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let known: Vec<&str> = properties
         .into_iter()
@@ -81,9 +89,9 @@ fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
     unknown
         .map(|option| {
             let hint = match suggestion(option, known.iter().copied()) {
-                Some(name) => format!("; did you mean {name}?"),
-                None if known.is_empty() => format!("; {} has no options", C::NAME),
-                None => format!("; {} has {}", C::NAME, listed(known.iter().copied())),
+                Some(near) => format!("; did you mean {near}?"),
+                None if known.is_empty() => format!("; {name} has no options"),
+                None => format!("; {name} has {}", listed(known.iter().copied())),
             };
             OptionError::Unknown {
                 option: option.clone(),
@@ -94,10 +102,10 @@ fn unknown_options<C: Calculator>(map: &OptionMap) -> Vec<OptionError> {
 }
 
 /// Finds the options that don't parse by trying each alone; serde itself doesn't say which it was.
-fn culprits<C: Calculator>(map: &OptionMap, error: &serde_json::Error) -> Vec<OptionError> {
+fn culprits<O: DeserializeOwned>(map: &OptionMap, error: &serde_json::Error) -> Vec<OptionError> {
     let alone = map.iter().filter_map(|(option, value)| {
         let single = OptionMap::from([(option.clone(), value.clone())]);
-        let problem = parse::<C::Options>(single).err()?.to_string();
+        let problem = parse::<O>(single).err()?.to_string();
         (!problem.starts_with("missing field")).then(|| OptionError::value(option, problem))
     });
     let mut found: Vec<OptionError> = alone.collect();

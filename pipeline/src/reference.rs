@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
+use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::contract::{Arity, Port};
 use crate::node::NodeType;
 use crate::registry::Registry;
+use crate::service::ServiceRequest;
 
 /// What a user needs to know of one calculator.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +23,7 @@ pub struct NodeReference {
     pub outputs: Vec<PortReference>,
     pub side_packets: Vec<PortReference>,
     pub output_side_packets: Vec<PortReference>,
+    pub services: Vec<ServiceReference>,
     pub options: Vec<OptionReference>,
 }
 
@@ -32,6 +35,15 @@ pub struct PortReference {
     pub carries: String,
     pub count: &'static str,
     pub doc: &'static str,
+}
+
+/// An object that the program lends.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceReference {
+    pub name: &'static str,
+    pub carries: &'static str,
+    pub count: &'static str,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -50,6 +62,22 @@ pub const PARALLEL: &str = "`parallel: n` has up to n at once";
 /// All calculators, by name.
 pub fn reference(registry: &Registry) -> Vec<NodeReference> {
     registry.iter().map(node_reference).collect()
+}
+
+/// All status handlers, by name, as calculators that take side packets only.
+pub fn handler_reference(registry: &Registry) -> Vec<NodeReference> {
+    let handlers = registry.handlers().map(|handler| NodeReference {
+        name: handler.name,
+        doc: handler.doc,
+        stateless: false,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        side_packets: handler.default_side_inputs().iter().map(port_reference).collect(),
+        output_side_packets: Vec::new(),
+        services: Vec::new(),
+        options: options(&handler.options_schema()),
+    });
+    handlers.collect()
 }
 
 /// The reference as text for a terminal.
@@ -75,6 +103,13 @@ pub fn render(nodes: &[NodeReference]) -> String {
         if node.stateless {
             let _ = writeln!(text, "  calls may overlap: {PARALLEL}");
         }
+        for service in &node.services {
+            let _ = writeln!(
+                text,
+                "  {:<12} {:<8} {:<22} {}",
+                "service", service.name, service.carries, service.count
+            );
+        }
         for option in &node.options {
             let _ = writeln!(
                 text,
@@ -97,7 +132,8 @@ fn node_reference(node: &NodeType) -> NodeReference {
         outputs: contract.outputs.iter().map(port_reference).collect(),
         side_packets: contract.side_inputs.iter().map(port_reference).collect(),
         output_side_packets: contract.side_outputs.iter().map(port_reference).collect(),
-        options: options(node),
+        services: contract.services.iter().map(service_reference).collect(),
+        options: options(&node.options_schema()),
     }
 }
 
@@ -117,8 +153,16 @@ fn port_reference(port: &Port) -> PortReference {
     }
 }
 
-fn options(node: &NodeType) -> Vec<OptionReference> {
-    let schema = node.options_schema().to_value();
+fn service_reference(service: &ServiceRequest) -> ServiceReference {
+    ServiceReference {
+        name: service.name,
+        carries: service.carries.name(),
+        count: if service.optional { "optional" } else { "one" },
+    }
+}
+
+fn options(schema: &Schema) -> Vec<OptionReference> {
+    let schema = schema.clone().to_value();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
     let properties = schema.get("properties").and_then(Value::as_object);
     let option = |(name, property): (&String, &Value)| OptionReference {

@@ -21,6 +21,7 @@ pub(crate) mod ready;
 mod reload;
 mod restart;
 pub(crate) mod shard;
+pub(crate) mod status;
 mod step;
 mod streams;
 mod stuck;
@@ -45,6 +46,7 @@ use crate::run::current::Current;
 use crate::run::engine::{Engine, Progress};
 pub use crate::run::error::{FeedError, RunError, StartError};
 pub use crate::run::reload::{ReloadError, ReloadReport};
+use crate::service::GraphServices;
 use crate::sink::{NoSink, SinkPort};
 use crate::stats::DropReason;
 use crate::sync::lock;
@@ -59,6 +61,8 @@ pub struct Inputs {
     pub sink: Arc<dyn SinkPort>,
     pub clock: Arc<dyn Clock>,
     pub backend: Arc<dyn Backend>,
+    /// Further objects for the nodes that ask for them.
+    pub services: GraphServices,
     /// Sees what the graph's output streams carry.
     pub observer: Option<Arc<dyn Observer>>,
     /// Worker threads, in place of what the graph says.
@@ -74,6 +78,7 @@ impl std::fmt::Debug for Inputs {
             sink: _,
             clock,
             backend,
+            services,
             observer: _,
             threads,
             trace: _,
@@ -82,7 +87,8 @@ impl std::fmt::Debug for Inputs {
         fields
             .field("side_packets", side_packets)
             .field("clock", clock)
-            .field("backend", backend);
+            .field("backend", backend)
+            .field("services", services);
         fields.field("threads", threads).finish_non_exhaustive()
     }
 }
@@ -95,6 +101,7 @@ impl Default for Inputs {
             sink: Arc::new(NoSink),
             clock: Arc::new(RealClock::new()),
             backend: Arc::new(NoBackend),
+            services: GraphServices::default(),
             observer: None,
             threads: None,
             trace: None,
@@ -158,6 +165,7 @@ impl ValidatedGraph {
         let (clock, threads) = (Arc::clone(&inputs.clock), inputs.threads);
         let progress = Arc::new(Progress::new());
         let (engine, workers) = self.engine(inputs, Arc::clone(&progress), false)?;
+        engine.pre_run().map_err(StartError::PreRun)?;
         let timed = Arc::new(Mutex::new(Arc::downgrade(&engine)));
         let watched = Arc::clone(&timed);
         clock.on_change(Box::new(move || {
@@ -182,15 +190,20 @@ impl ValidatedGraph {
     /// another lets nothing run before.
     fn engine(
         &self,
-        inputs: Inputs,
+        mut inputs: Inputs,
         progress: Arc<Progress>,
         takes_over: bool,
     ) -> Result<(Arc<Engine>, Vec<usize>), StartError> {
         let plan = Arc::clone(&self.0);
         self.check_side_packets(&inputs.side_packets)?;
+        inputs.services = inputs.services.for_graph(&plan)?;
         let observed = inputs.observer.is_some();
-        let cells = plan.nodes.iter().map(|node| cell(node, observed));
+        let cells = plan
+            .nodes
+            .iter()
+            .map(|node| cell(node, observed, &inputs.services));
         let cells = cells.collect::<Result<Vec<Cell>, StartError>>()?;
+        let handlers = status::build(&plan)?;
         let own = inputs
             .threads
             .or(plan.threads)
@@ -199,7 +212,7 @@ impl ValidatedGraph {
         let workers: Vec<usize> = std::iter::once(own)
             .chain(plan.executors.iter().map(|executor| executor.threads.max(1)))
             .collect();
-        let engine = Engine::new(plan, cells, inputs, &workers, progress, takes_over);
+        let engine = Engine::new(plan, cells, handlers, inputs, &workers, progress, takes_over);
         Ok((Arc::new(engine), workers))
     }
 
@@ -333,7 +346,7 @@ impl Drop for RunningGraph {
     }
 }
 
-fn cell(planned: &PlannedNode, observed: bool) -> Result<Cell, StartError> {
+fn cell(planned: &PlannedNode, observed: bool, services: &GraphServices) -> Result<Cell, StartError> {
     let side_outputs = planned.side_outputs.iter().map(|(tag, index, _)| {
         let port = planned.contract.side_outputs.iter().find(|port| port.tag == *tag);
         (
@@ -352,6 +365,7 @@ fn cell(planned: &PlannedNode, observed: bool) -> Result<Cell, StartError> {
             .collect(),
         side: OnceLock::new(),
         side_outputs: side_outputs.collect(),
+        services: services.requested(&planned.contract.services),
     };
     Cell::new(planned, ports, observed).map_err(|errors| StartError::Options {
         node: planned.name.clone(),

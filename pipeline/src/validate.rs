@@ -3,6 +3,7 @@
 //! Pure: opens nothing, loads nothing, links no inference runtime.
 
 pub mod error;
+mod handlers;
 pub mod plan;
 mod planning;
 pub(crate) mod ports;
@@ -24,6 +25,7 @@ use crate::node::NodeType;
 use crate::registry::Registry;
 use crate::spec::{Freshness, GraphSpec, NodeSpec};
 use crate::subgraph::expand;
+use crate::validate::plan::PlannedHandler;
 use crate::validate::ports::{Entry, check, check_pairs, read, read_port};
 
 /// One node as far as it could be understood.
@@ -62,6 +64,7 @@ pub(crate) struct Drafts {
     pub(crate) outputs: Vec<String>,
     pub(crate) given_side: Vec<String>,
     pub(crate) side_outputs: Vec<String>,
+    pub(crate) handlers: Vec<PlannedHandler>,
 }
 
 /// Checks a graph. On success the result can be started; else every mistake is listed.
@@ -93,6 +96,7 @@ pub(crate) fn validate_flat(
         outputs: names(&spec.output_streams),
         given_side: names(&spec.input_side_packets),
         side_outputs: names(&spec.output_side_packets),
+        handlers: handlers::plan(spec, registry, &mut errors),
     };
     let order = streams::check(&graph, &mut errors);
     side::check(&graph, &mut errors);

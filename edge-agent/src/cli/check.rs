@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use pipeline::Registry;
-use pipeline::reference::{reference, render};
+use pipeline::reference::{handler_reference, reference, render};
 
 use super::file::load;
 use crate::args::CheckArgs;
@@ -29,8 +29,15 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
     }
 }
 
-/// Prints the reference of all calculators.
+/// Prints the reference of all calculators, then that of the status handlers.
 pub(super) fn nodes() -> Result<ExitCode> {
-    write!(std::io::stdout(), "{}", render(&reference(&Registry::standard())))?;
+    let registry = Registry::standard();
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", render(&reference(&registry)))?;
+    write!(
+        out,
+        "status handlers:\n\n{}",
+        render(&handler_reference(&registry))
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -285,6 +285,7 @@ fn why(status: RunStatus) -> Option<Failure> {
     };
     let code = match error {
         RunError::Node { .. } => "NodeError",
+        RunError::StatusHandler { .. } => "StatusHandlerError",
         RunError::Deadlock { .. } | RunError::NoSidePacket { .. } => "GraphStalled",
         RunError::Late { .. } | RunError::LateInput { .. } => "PacketLate",
         RunError::Cancelled => "GraphCancelled",

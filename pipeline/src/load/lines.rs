@@ -11,6 +11,8 @@ pub(crate) struct Lines {
     pub(crate) file: Option<String>,
     /// In the order of the nodes, counted from 1.
     pub(crate) nodes: Vec<u64>,
+    /// The same of the status handlers.
+    pub(crate) handlers: Vec<u64>,
     pub(crate) subgraphs: BTreeMap<String, Lines>,
 }
 
@@ -23,7 +25,16 @@ impl Lines {
     }
 
     /// File and line of a node.
-    pub(super) fn find(&self, origin: &Origin) -> (Option<String>, Option<u64>) {
+    pub(super) fn node(&self, origin: &Origin) -> (Option<String>, Option<u64>) {
+        self.find(origin, |lines| &lines.nodes)
+    }
+
+    /// File and line of a status handler.
+    pub(super) fn handler(&self, origin: &Origin) -> (Option<String>, Option<u64>) {
+        self.find(origin, |lines| &lines.handlers)
+    }
+
+    fn find(&self, origin: &Origin, list: impl Fn(&Self) -> &Vec<u64>) -> (Option<String>, Option<u64>) {
         let (mut at, mut file) = (self, &self.file);
         for name in &origin.scope {
             let Some(inner) = at.subgraphs.get(name) else {
@@ -34,6 +45,6 @@ impl Lines {
                 file = &inner.file;
             }
         }
-        (file.clone(), at.nodes.get(origin.index).copied())
+        (file.clone(), list(at).get(origin.index).copied())
     }
 }

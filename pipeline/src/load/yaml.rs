@@ -74,6 +74,8 @@ struct SpecLines {
 struct GraphLines {
     #[serde(default)]
     nodes: Vec<Spanned<NodeLine>>,
+    #[serde(default, rename = "statusHandlers")]
+    handlers: Vec<Spanned<HandlerLine>>,
     #[serde(default)]
     subgraphs: BTreeMap<String, GraphLines>,
 }
@@ -84,6 +86,9 @@ struct NodeLine {
     calculator: String,
 }
 
+#[derive(Deserialize)]
+struct HandlerLine {}
+
 impl GraphLines {
     fn lines(self) -> Lines {
         let subgraphs = self
@@ -93,6 +98,11 @@ impl GraphLines {
         Lines {
             file: None,
             nodes: self.nodes.iter().map(|node| node.referenced.line()).collect(),
+            handlers: self
+                .handlers
+                .iter()
+                .map(|handler| handler.referenced.line())
+                .collect(),
             subgraphs: subgraphs.collect(),
         }
     }

@@ -9,6 +9,7 @@ mod literal;
 mod parse;
 mod policy;
 mod read;
+mod read_handler;
 mod read_node;
 mod reading;
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub use write::write;
 const NODE_SETTINGS: &str = "haizen.NodeSettings";
 /// The same of a graph.
 const GRAPH_SETTINGS: &str = "haizen.GraphSettings";
+/// The same of a status handler.
+const HANDLER_SETTINGS: &str = "haizen.StatusHandlerSettings";
 /// The option of a switch that holds nodes.
 const CONTAINED: &str = "containedNode";
 /// How a type is written as the name of an Any.

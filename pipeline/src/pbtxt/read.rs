@@ -6,6 +6,7 @@ use super::GRAPH_SETTINGS;
 use super::json::object;
 use super::parse::parse;
 use super::policy::read_policy;
+use super::read_handler::read_handler;
 use super::read_node::{json_options, output_handler, read_node};
 use super::reading::Reading;
 use super::tree::{Field, Message};
@@ -93,6 +94,14 @@ fn read_graph(reading: &mut Reading, message: &Message) -> Read {
                     lines.nodes.push(field.line);
                 }
             }
+            "status_handler" => {
+                for handler in reading.messages(field) {
+                    graph
+                        .status_handlers
+                        .push(read_handler(reading, field.line, handler));
+                    lines.handlers.push(field.line);
+                }
+            }
             "options" | "graph_options" => options.extend(reading.typed(field)),
             "executor" => {
                 for executor in reading.messages(field) {
@@ -136,10 +145,6 @@ fn read_field(reading: &mut Reading, field: &Field, graph: &mut GraphSpec) {
         // Of MediaPipe's own profiler, and a prefix of its registry of types.
         "profiler_config" | "runtime_info" | "package" => {}
         "type" | "graph_type" => graph.graph_type = Some(reading.text(field)).filter(|name| !name.is_empty()),
-        "status_handler" => reading.refuse(
-            field.line,
-            "`status_handler` isn't supported: the status of a run is told to whoever started it",
-        ),
         name @ ("packet_generator" | "packet_factory") => reading.refuse(
             field.line,
             format!("`{name}` isn't supported: make the side packet by a node, in its `output_side_packet`"),

@@ -200,7 +200,7 @@ fn read_option_value(reading: &mut Reading, field: &Field, text: &str, node: &mu
 }
 
 /// `name`, `TAG:name` and `TAG:index:name` by port.
-fn side_packets(reading: &mut Reading, texts: Vec<(u64, String)>) -> BTreeMap<String, String> {
+pub(super) fn side_packets(reading: &mut Reading, texts: Vec<(u64, String)>) -> BTreeMap<String, String> {
     let mut packets = BTreeMap::new();
     let mut untagged = 0;
     for (line, text) in texts {

@@ -283,7 +283,7 @@ fn mistakes_name_line_node_and_field() {
         ),
         (
             "status_handler {}".to_owned(),
-            "line 1: `status_handler` isn't supported",
+            "line 1: a status handler has no `status_handler`",
         ),
         (
             "packet_generator {}".to_owned(),

@@ -4,14 +4,14 @@ use std::fmt::{Display, Write as _};
 
 use serde_json::{Map, Value as Json};
 
-use super::policy::write_policy;
+use super::policy::{tag_index, write_policy};
 use super::write_json::write_fields;
 use super::write_node::write_node;
-use super::{ANY, GRAPH_SETTINGS};
-use crate::spec::{ExecutorSpec, GraphSpec};
+use super::{ANY, GRAPH_SETTINGS, HANDLER_SETTINGS};
+use crate::spec::{ExecutorSpec, GraphSpec, StatusHandlerSpec};
 
 /// What of a `GraphSpec` has a field of its own in the text form.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "nodes",
     "inputStreams",
     "outputStreams",
@@ -24,6 +24,7 @@ const FIELDS: [&str; 12] = [
     "numThreads",
     "executors",
     "inputPolicy",
+    "statusHandlers",
 ];
 
 /// Writes a graph; what only our graphs have goes into a message of type `haizen.GraphSettings`.
@@ -62,6 +63,9 @@ fn write_graph(out: &mut Out, graph: &GraphSpec, name: Option<&str>) {
     for executor in &graph.executors {
         write_executor(out, executor);
     }
+    for handler in &graph.status_handlers {
+        write_handler(out, handler);
+    }
     write_options(out, graph, name);
     for node in &graph.nodes {
         out.open("node");
@@ -92,6 +96,29 @@ fn write_executor(out: &mut Out, executor: &ExecutorSpec) {
         if let Some(stack) = stack_kib {
             out.field("stack_size", u64::from(*stack) * 1024);
         }
+        out.close();
+        out.close();
+    }
+    out.close();
+}
+
+fn write_handler(out: &mut Out, handler: &StatusHandlerSpec) {
+    let StatusHandlerSpec {
+        handler,
+        side_packets,
+        options,
+    } = handler;
+    out.open("status_handler");
+    out.text_field("status_handler", handler);
+    for (port, name) in side_packets {
+        out.text_field("input_side_packet", &format!("{}:{name}", tag_index(port)));
+    }
+    let kind = format!("mediapipe.{}Options", word(handler));
+    let unwritten = write_typed(out, "options", &kind, options);
+    if !unwritten.is_empty() {
+        out.open("options");
+        out.open(&format!("[{ANY}{HANDLER_SETTINGS}]"));
+        write_json_options(out, &unwritten);
         out.close();
         out.close();
     }

@@ -13,6 +13,7 @@ use crate::packet::{Packet, Payload, SidePacket, TypeInfo};
 use crate::run::drops::Dropped;
 use crate::run::pool::Pool;
 use crate::run::shard::Shard;
+use crate::service::{GraphServices, Service};
 use crate::sink::SinkPort;
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
@@ -76,6 +77,8 @@ pub(crate) struct Ports {
     /// Set when the node opens.
     pub(crate) side: OnceLock<Vec<(&'static str, usize, SidePacket)>>,
     pub(crate) side_outputs: Vec<(&'static str, usize, PortType)>,
+    /// Those that the contract asks for.
+    pub(crate) services: GraphServices,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,8 @@ pub(crate) struct Services {
     pub(crate) pool: Pool,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) sink: SharedSink,
+    /// What the program lends to all nodes.
+    pub(crate) lent: GraphServices,
 }
 
 pub(crate) struct SharedSink(pub(crate) Arc<dyn SinkPort>);
@@ -276,6 +281,12 @@ impl Context<'_> {
         }
         self.io.side.push((output, packet));
         Ok(())
+    }
+
+    /// An object that the program lends, if the contract asks for it.
+    pub fn service<T: Send + Sync + 'static>(&self, service: &Service<T>) -> Result<&T, NodeError> {
+        let object = self.ports.services.get(service);
+        object.ok_or(NodeError::Service(service.name()))
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {

@@ -123,14 +123,15 @@ impl Engine {
         };
         let mut inbox = lock(&cell.inbox);
         inbox.deliver(input, packets, bound, now);
-        let crossings = inbox.crossings();
-        self.tell_drops(node, &mut inbox, now);
         if inbox.phase == Phase::Idle {
             inbox.phase = inbox.idle_or_queued();
             if inbox.phase == Phase::Queued {
                 woken.push(node);
             }
         }
+        // After the policy has looked: it may have cut a full queue down.
+        let crossings = inbox.crossings();
+        self.tell_drops(node, &mut inbox, now);
         drop(inbox);
         self.apply(planned, crossings, woken);
     }

@@ -113,6 +113,13 @@ impl Engine {
         for index in 0..self.feeds.len() {
             self.feed(index, None, Timestamp::DONE);
         }
+        self.look_for_the_end();
+    }
+
+    /// Inputs were closed. Where that wakes nobody, as in a loop that waits for itself, it may still be the end: the
+    /// workers look once more whether anything can run.
+    pub(crate) fn look_for_the_end(&self) {
+        self.services.pool.ask_idle();
     }
 
     pub(crate) fn fail(&self, error: RunError) {
@@ -140,7 +147,12 @@ impl Engine {
         if !self.in_force.load(Ordering::SeqCst) {
             return;
         }
+        let ended = lock(&self.progress.outcome).error.clone();
+        let failed = self.post_run(ended.as_ref());
         let mut outcome = lock(&self.progress.outcome);
+        if let Some(failed) = failed {
+            outcome.error.get_or_insert(failed);
+        }
         outcome.status = match &outcome.error {
             None => RunStatus::Finished,
             Some(RunError::Cancelled) => RunStatus::Cancelled,

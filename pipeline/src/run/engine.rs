@@ -11,6 +11,7 @@ use crate::run::context::{Services, SharedSink};
 use crate::run::deliver::Feed;
 use crate::run::limiter::Limiter;
 use crate::run::pool::{Classes, Pool};
+use crate::run::status::Handlers;
 use crate::run::{Inputs, Observer, RunError, RunStatus};
 use crate::sync::lock;
 use crate::trace::Tracing;
@@ -31,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) used: Vec<AtomicI64>,
     pub(crate) limiters: Vec<Limiter>,
     pub(crate) opening: Opening,
+    /// They hear of the run, in the order of the plan's.
+    pub(crate) handlers: Mutex<Handlers>,
     /// Sources not yet closed, by layer.
     pub(crate) layers: Mutex<BTreeMap<u32, usize>>,
     pub(crate) open_nodes: AtomicUsize,
@@ -94,6 +97,7 @@ impl Engine {
     pub(crate) fn new(
         plan: Arc<Plan>,
         cells: Vec<Cell>,
+        handlers: Handlers,
         inputs: Inputs,
         workers: &[usize],
         progress: Arc<Progress>,
@@ -114,6 +118,7 @@ impl Engine {
             pool: if takes_over { pool.unstarted() } else { pool },
             backend: inputs.backend,
             sink: SharedSink(inputs.sink),
+            lent: inputs.services,
         };
         let mut layers = BTreeMap::new();
         for source in plan.nodes.iter().take(plan.sources) {
@@ -135,6 +140,7 @@ impl Engine {
                 headers: Mutex::default(),
                 passed: AtomicBool::new(false),
             },
+            handlers: Mutex::new(handlers),
             layers: Mutex::new(layers),
             open_nodes: AtomicUsize::new(plan.nodes.len()),
             live_workers: AtomicUsize::new(0),

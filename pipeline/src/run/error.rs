@@ -28,6 +28,13 @@ pub enum RunError {
     },
     #[error("node {node} waits for side packet {name}, which no node made")]
     NoSidePacket { node: String, name: String },
+    #[error("status handler {handler}: {call} failed: {problem}")]
+    StatusHandler {
+        handler: String,
+        /// `PreRun` or `PostRun`.
+        call: &'static str,
+        problem: String,
+    },
     #[error("all wait for stream {stream}, which is full, to be read by node {node}; raise its queueSize")]
     Deadlock { node: String, stream: String },
     #[error("the run was cancelled")]
@@ -40,7 +47,7 @@ impl RunError {
     /// The kind of error, in the reference's terms.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Node { .. } => "unknown",
+            Self::Node { .. } | Self::StatusHandler { .. } => "unknown",
             Self::Late { .. } | Self::LateInput { .. } => "invalidArgument",
             Self::NoSidePacket { .. } => "failedPrecondition",
             Self::Deadlock { .. } => "unavailable",
@@ -56,7 +63,7 @@ impl RunError {
             | Self::Late { node, .. }
             | Self::NoSidePacket { node, .. }
             | Self::Deadlock { node, .. } => Some(node),
-            Self::LateInput { .. } | Self::Cancelled | Self::Broken => None,
+            Self::StatusHandler { .. } | Self::LateInput { .. } | Self::Cancelled | Self::Broken => None,
         }
     }
 }
@@ -79,8 +86,28 @@ pub enum StartError {
         wanted: String,
         found: &'static str,
     },
+    #[error(
+        "service {service} is missing: node {node} needs it ({wanted}), and this program doesn't lend it"
+    )]
+    MissingService {
+        service: &'static str,
+        node: String,
+        wanted: &'static str,
+    },
+    #[error("service {service} is a {found}, but node {node} needs {wanted}")]
+    ServiceType {
+        service: &'static str,
+        node: String,
+        wanted: &'static str,
+        found: &'static str,
+    },
     #[error("node {node}: {problem}")]
     Options { node: String, problem: OptionError },
+    #[error("status handler {handler}: {problem}")]
+    HandlerOptions { handler: String, problem: OptionError },
+    /// A status handler failed before the run began.
+    #[error("{0}")]
+    PreRun(RunError),
     #[error("no thread for the graph: {0}")]
     Thread(#[from] io::Error),
 }

@@ -77,6 +77,9 @@ impl RunningGraph {
     pub fn feed_bound(&self, stream: &str, bound: Timestamp) -> Result<(), FeedError> {
         let engine = self.engine();
         engine.feed(feed_index(&engine, stream)?, None, bound);
+        if bound == Timestamp::DONE {
+            engine.look_for_the_end();
+        }
         Ok(())
     }
 
@@ -95,6 +98,7 @@ impl RunningGraph {
         for (_, index) in by_name {
             engine.feed(index, None, Timestamp::DONE);
         }
+        engine.look_for_the_end();
     }
 }
 

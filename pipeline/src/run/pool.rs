@@ -3,22 +3,21 @@
 //! Knows node numbers only. A worker keeps the node it woke itself and publishes what is left over, so a lone
 //! packet never changes threads and a sleeping worker is woken only for work that another can't take.
 
+// Named, so that the file is found too when `tests/permute` takes in this one.
+#[path = "pool/hold.rs"]
 pub(crate) mod hold;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Wait};
 use crate::run::pool::hold::{ALL, Hold, PAUSED};
 use crate::run::ready::ReadySet;
-use crate::sync::lock;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, SPINS, lock, spin_loop};
 
-/// Rounds of looking for work before a worker sleeps: a few microseconds.
-const SPINS: u32 = 400;
 /// How late a timer may be served before the reserve thread steps in for busy workers.
 const RESERVE_AFTER: Duration = Duration::from_micros(300);
 
@@ -188,6 +187,8 @@ impl Pool {
     pub(crate) fn halt(&self) {
         self.halted.store(true, Ordering::SeqCst);
         self.time_changed();
+        // Whoever waits for the workers to come to rest: they don't any more, they leave.
+        self.hold.changed.notify_all();
     }
 
     pub(crate) fn is_halted(&self) -> bool {
@@ -353,6 +354,10 @@ impl Pool {
         let lane = self.lanes.get(lane)?;
         let held = self.held.load(Ordering::Relaxed);
         if held & (PAUSED | ALL) != 0 {
+            // Since the worker looked: its own node waits with the others.
+            if let Some(node) = own {
+                self.publish(node);
+            }
             return None;
         }
         let mut own = own;

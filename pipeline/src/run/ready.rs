@@ -1,6 +1,6 @@
 //! The nodes that can run, as bits: setting, finding and claiming the most urgent one allocates nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of node numbers; the highest number is the most urgent.
 #[derive(Debug)]
@@ -68,25 +68,5 @@ impl ReadySet {
                     .map(move |bit| index * 64 + bit)
             })
             .filter(move |node| *node < limit)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn highest_first_and_each_once() {
-        let ready = ReadySet::new(200);
-        for node in [3, 64, 199, 0] {
-            ready.insert(node);
-        }
-        assert_eq!(ready.below(65).collect::<Vec<_>>(), [0, 3, 64]);
-        for node in [199, 64, 3, 0] {
-            assert_eq!(ready.highest(), Some(node));
-            assert!(ready.claim(node));
-            assert!(!ready.claim(node));
-        }
-        assert!(ready.is_empty());
     }
 }

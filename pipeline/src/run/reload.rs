@@ -23,7 +23,7 @@ use crate::run::reload::diff::{Diff, Fate, is_adjusted, maker};
 use crate::run::reload::prepare::Prepared;
 pub use crate::run::reload::report::{ReloadError, ReloadReport};
 use crate::run::reload::switch::Switch;
-use crate::run::{Inputs, Observed, RunStatus, RunningGraph, threads};
+use crate::run::{Inputs, Observed, RunStatus, RunningGraph, StartError, threads};
 use crate::sync::lock;
 use crate::trace::Tracing;
 use crate::validate::plan::ValidatedGraph;
@@ -43,7 +43,8 @@ impl RunningGraph {
     /// while the graph still runs; if one doesn't open, all stays as it was. `side_packets` are all that the new graph
     /// needs; values that are equal (models, numbers, texts) count as the same. What waits on a port stays as far as
     /// it is older than what comes next on it. Nodes that are gone are closed afterwards; what their Close sends is
-    /// lost. Not to be called by a node or an observer.
+    /// lost. The run goes on: status handlers hear nothing, unless they differ; then those of the new graph hear that
+    /// it begins, and they hear of its end. Not to be called by a node or an observer.
     pub fn reload(
         &self,
         new: &ValidatedGraph,
@@ -72,6 +73,10 @@ impl Current {
             Diff::new(&old.plan, &new.0, &before, &lock(&prepared.engine.opening.side))
         };
         prepared.open(&old, &diff)?;
+        if !old.has_handlers_of(&prepared.engine) {
+            let told = prepared.engine.pre_run().map_err(StartError::PreRun);
+            told.map_err(ReloadError::Start)?;
+        }
         let mut report = self.switch(&old, &prepared, &diff, &[])?;
         let before = std::mem::replace(&mut *lock(&self.threads), prepared.take_threads());
         // The last of the old workers closes the nodes that have no place in the new graph.
@@ -114,6 +119,7 @@ impl Current {
             sink: Arc::clone(&old.services.sink.0),
             clock: Arc::clone(old.services.pool.clock()),
             backend: Arc::clone(&old.services.backend),
+            services: old.services.lent.clone(),
             observer: old.observer.clone(),
             threads: self.threads_asked,
             trace: old.tracing.as_ref().map(Tracing::trace),
@@ -166,6 +172,7 @@ impl Current {
                     new: &prepared.engine,
                     diff,
                 };
+                old.hand_handlers_to(&prepared.engine);
                 let closed = switch.vanishing_outputs();
                 let dropped = switch.run();
                 *place = Arc::clone(&prepared.engine);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::node::{Flow, NodeError};
+use crate::packet::Packet;
 use crate::run::RunError;
 use crate::run::cell::{Body, Cell, Life};
 use crate::run::context::Io;
@@ -204,6 +205,8 @@ impl Engine {
         let called = body.call(&cell.ports, &self.services, |node, ctx| node.process(ctx));
         let end = self.services.pool.clock().nanos();
         self.trace_call(*index, &body.io, source, (start, end));
+        // What the node didn't take is free, and Close sees none of it.
+        body.io.inputs.fill(Packet::empty(Timestamp::DONE));
         self.called(running, called, start, end, woken);
         end
     }

@@ -1,7 +1,14 @@
 //! Whole graphs, run on a clock that jumps.
 
 mod arbitration;
+mod bounds;
+mod filters;
+mod flow;
+mod life_cycle;
 mod overlap;
+mod ready;
+mod status;
+mod witness;
 
 use std::fmt::Write;
 use std::ops::Range;

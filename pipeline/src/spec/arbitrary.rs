@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::policy::{Batch, FixedSize, NoSettings, SyncSet, TimestampAlign};
 use super::{
     ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, NodeSpec, OnFailure, Priority,
+    StatusHandlerSpec,
 };
 
 fn port() -> impl Strategy<Value = String> {
@@ -152,6 +153,13 @@ fn flat() -> impl Strategy<Value = GraphSpec> {
         nice,
         stack_kib,
     });
+    let side = prop::collection::btree_map(port(), "[a-z-]{1,3}", 0..3);
+    let handler = ("[A-Z][a-z]{0,3}", side, options());
+    let handler = handler.prop_map(|(handler, side_packets, options)| StatusHandlerSpec {
+        handler,
+        side_packets,
+        options,
+    });
     (
         prop::collection::vec(node(), 0..4),
         (streams(), streams(), streams(), streams()),
@@ -159,6 +167,7 @@ fn flat() -> impl Strategy<Value = GraphSpec> {
             options(),
             prop::option::of(policy()),
             prop::collection::vec(executor, 0..2),
+            prop::collection::vec(handler, 0..2),
         ),
         (
             prop::option::of(1_u32..99),
@@ -168,7 +177,7 @@ fn flat() -> impl Strategy<Value = GraphSpec> {
         ),
     )
         .prop_map(
-            |(nodes, ports, (options, input_policy, executors), running)| GraphSpec {
+            |(nodes, ports, (options, input_policy, executors, status_handlers), running)| GraphSpec {
                 nodes,
                 input_streams: ports.0,
                 output_streams: ports.1,
@@ -177,6 +186,7 @@ fn flat() -> impl Strategy<Value = GraphSpec> {
                 options,
                 input_policy,
                 executors,
+                status_handlers,
                 max_queue_size: running.0,
                 num_threads: running.1,
                 report_deadlock: running.2,

@@ -6,6 +6,7 @@
 pub(crate) mod arbitrary;
 pub mod node;
 pub mod policy;
+pub mod status;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use node::{Freshness, InFlight, NodeSpec, OnFailure, Priority};
 pub use policy::InputPolicy;
+pub use status::StatusHandlerSpec;
 
 /// A graph of nodes joined by streams.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +76,10 @@ pub struct GraphSpec {
     /// Ends the run when full queues keep everything from running; else they get room, and it is counted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub report_deadlock: bool,
+    /// Who is told when the run begins and how it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub status_handlers: Vec<StatusHandlerSpec>,
 }
 
 /// A pool of threads for some of the nodes.

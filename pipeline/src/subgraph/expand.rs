@@ -5,7 +5,7 @@ use super::switch::{is_switch, switch};
 use super::wiring::Wiring;
 use super::{Fault, Flat, Origin};
 use crate::options::OptionMap;
-use crate::spec::{Freshness, GraphSpec, NodeSpec, OnFailure, Priority};
+use crate::spec::{Freshness, GraphSpec, NodeSpec, OnFailure, Priority, StatusHandlerSpec};
 use crate::validate::{GraphError, Problem, node_names};
 
 /// Subgraphs in subgraphs multiply: a short text could ask for all memory.
@@ -32,11 +32,13 @@ pub(crate) fn expand(spec: &GraphSpec) -> Result<Flat, Vec<Fault>> {
     Ok(Flat {
         graph: GraphSpec {
             nodes: expansion.nodes,
+            status_handlers: expansion.handlers,
             subgraphs: std::collections::BTreeMap::new(),
             options: OptionMap::new(),
             ..spec.clone()
         },
         origins: expansion.origins,
+        handler_origins: expansion.handler_origins,
     })
 }
 
@@ -73,6 +75,8 @@ fn scope(chain: &[Level<'_>]) -> Vec<String> {
 struct Expansion {
     nodes: Vec<NodeSpec>,
     origins: Vec<Origin>,
+    handlers: Vec<StatusHandlerSpec>,
+    handler_origins: Vec<Origin>,
     faults: Vec<Fault>,
 }
 
@@ -99,6 +103,17 @@ impl Expansion {
                 self.fault(&origin, &name, problem);
             }
             self.node(flat, &name, origin, place);
+        }
+        for (index, handler) in graph.status_handlers.iter().enumerate() {
+            let mut handler = handler.clone();
+            if place.chain.len() > 1 {
+                handler.side_packets = place.wiring.side_packets(&handler.side_packets);
+            }
+            self.handlers.push(handler);
+            self.handler_origins.push(Origin {
+                scope: place.scope(),
+                index,
+            });
         }
     }
 

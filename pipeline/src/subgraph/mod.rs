@@ -1,8 +1,8 @@
 //! Puts subgraphs in the places of the nodes that name them, before anything else is checked.
 //!
 //! Pure. What is inside gets the node's name in front (`parent__child`), as do its streams and side packets; ports
-//! are joined by tag and index. Of a subgraph's own graph settings only its options count: threads, queues and
-//! executors are the whole graph's.
+//! are joined by tag and index. Of a subgraph's own graph settings only its options and status handlers count: threads,
+//! queues and executors are the whole graph's.
 
 mod expand;
 mod option_values;
@@ -22,9 +22,12 @@ pub(crate) struct Flat {
     pub(crate) graph: GraphSpec,
     /// Where each node was written.
     pub(crate) origins: Vec<Origin>,
+    /// Where each status handler was written.
+    pub(crate) handler_origins: Vec<Origin>,
 }
 
-/// A node as it was written: the subgraph's names from the outermost in, and its place among that graph's nodes.
+/// A node or status handler as it was written: the subgraph's names from the outermost in, and its place among that
+/// graph's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) scope: Vec<String>,

@@ -106,7 +106,8 @@ impl Wiring {
         Some(port.map_or(outside.clone(), |port| format!("{port}:{outside}")))
     }
 
-    fn side_packets(&self, packets: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    /// Side packets by port under their names outside.
+    pub(super) fn side_packets(&self, packets: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let renamed = packets
             .iter()
             .filter_map(|(port, name)| Some((port.clone(), self.side.outside(&self.prefix, name)?)));

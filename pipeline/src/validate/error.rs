@@ -205,6 +205,15 @@ pub enum Problem {
          instance a PassThrough"
     )]
     SharedPort { stream: String, subgraph: String },
+    #[error("status handler {handler}: {problem}")]
+    StatusHandler {
+        /// Its place among those of the graph.
+        index: usize,
+        handler: String,
+        problem: Box<Problem>,
+    },
+    #[error("there is no status handler of that name{hint}")]
+    UnknownHandler { hint: String },
     #[error("optionValues of `{option}`: {problem}")]
     OptionValue { option: String, problem: String },
 }

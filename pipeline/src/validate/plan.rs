@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::contract::{Contract, PortType};
+use crate::contract::{Contract, Port, PortType};
 use crate::node::NodeType;
 use crate::options::OptionMap;
 use crate::packet::{SidePacket, TypeInfo};
 use crate::spec::policy::FixedSize;
 use crate::spec::{Freshness, InFlight, OnFailure, Priority};
+use crate::status_handler::HandlerType;
 
 /// Proof that a graph can be started. Cheap to clone; can be started any number of times.
 #[derive(Debug, Clone)]
@@ -42,6 +43,24 @@ pub(crate) struct Plan {
     /// A late packet ends the run.
     pub(crate) late_is_error: bool,
     pub(crate) report_deadlock: bool,
+    pub(crate) handlers: Vec<PlannedHandler>,
+}
+
+/// A status handler, called in the order of the list.
+#[derive(Debug)]
+pub(crate) struct PlannedHandler {
+    pub(crate) name: String,
+    pub(crate) kind: HandlerType,
+    pub(crate) options: OptionMap,
+    pub(crate) side_inputs: Vec<Port>,
+    /// Port, index and the graph's name for the side packet.
+    pub(crate) side: Vec<(&'static str, usize, String)>,
+}
+
+impl PlannedHandler {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.options == other.options && self.side == other.side
+    }
 }
 
 #[derive(Debug)]

@@ -79,6 +79,7 @@ pub(super) fn plan(spec: &GraphSpec, graph: Drafts, order: &[usize]) -> Plan {
         top_from,
         late_is_error: spec.late_packets == LatePackets::Error,
         report_deadlock: spec.report_deadlock,
+        handlers: graph.handlers,
         nodes,
     }
 }

@@ -47,7 +47,12 @@ impl Group {
             return Offer::Done;
         }
         if self.process_bounds {
-            let settled = head.min(empty_bound.previous_allowed_in_stream());
+            // Not simply the lower of the two: nothing that is before Done is after PostStream.
+            let settled = if head < empty_bound {
+                head
+            } else {
+                empty_bound.previous_allowed_in_stream()
+            };
             if settled > self.last {
                 return Offer::Set(settled);
             }

@@ -4,13 +4,13 @@
 //! node still computes. So slow nodes are kept back first, each when it comes to its next call, while all others go
 //! on; once none of the slow ones runs, the rest is held for the few microseconds that it needs to come to a stop.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Condvar, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use crate::run::pool::Pool;
 use crate::run::ready::ReadySet;
-use crate::sync::lock;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Condvar, Instant, lock};
 
 /// The user paused the graph.
 pub(super) const PAUSED: u8 = 1;
