@@ -19,6 +19,12 @@ impl RunningGraph {
         self.collect(since, |cell, dropped| lock(&cell.meter).take_window(dropped))
     }
 
+    /// Everything since the last call of `take_window`, which goes on.
+    pub fn window(&self) -> GraphStats {
+        let since = *lock(&self.window_started);
+        self.collect(since, |cell, dropped| lock(&cell.meter).window(dropped))
+    }
+
     fn collect(&self, since: i64, read: impl Fn(&Cell, Drops) -> (Tally, Drops)) -> GraphStats {
         let engine = self.engine();
         let now = engine.services.pool.clock().nanos();

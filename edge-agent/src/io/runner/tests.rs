@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use pipeline::load_graph;
 use protocol::desired::ModelRef;
-use protocol::id::BootId;
+use protocol::id::{BootId, Digest};
 
 use super::*;
 use crate::outbox::Bounds;
