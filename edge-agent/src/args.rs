@@ -1,7 +1,7 @@
 //! Every flag and variable, read once.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -146,7 +146,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Serve the run's figures to Prometheus on this address, for instance 127.0.0.1:9090, under /metrics.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "feed")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, conflicts_with = "feed")]
     pub metrics_address: Option<SocketAddr>,
     /// A model the graph's side packets name, as `name=file.onnx`.
     #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
@@ -199,6 +199,16 @@ fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
         .collect()
 }
 
+/// The first address of a host by number or name.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map(|mut addresses| addresses.next());
+    match found {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err("the host has no address".into()),
+        Err(error) => Err(format!("{error}; write it like 127.0.0.1:9090")),
+    }
+}
+
 fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
@@ -215,6 +225,20 @@ mod tests {
     #[test]
     fn arguments_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_numbers_or_names() {
+        assert_eq!(
+            parse_address("127.0.0.1:9090"),
+            Ok(SocketAddr::from(([127, 0, 0, 1], 9090)))
+        );
+        assert_eq!(
+            parse_address("localhost:9090").map(|address| address.ip().is_loopback()),
+            Ok(true)
+        );
+        let error = parse_address("9090").unwrap_err();
+        assert!(error.ends_with("write it like 127.0.0.1:9090"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod check;
 mod file;
 mod graph;
 mod metrics;
+mod models;
 mod reload;
 mod replay;
 mod run;
