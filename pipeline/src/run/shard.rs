@@ -87,6 +87,12 @@ impl Shard {
         &self.carried
     }
 
+    /// Counts there from now on, from this number.
+    pub(crate) fn count_on(&mut self, counter: &Arc<AtomicU64>, carried: u64) {
+        counter.store(carried, Ordering::Relaxed);
+        self.carried = Arc::clone(counter);
+    }
+
     /// What is in the shard is delivered; gives the bound that goes with it.
     pub(crate) fn announce(&mut self) -> Timestamp {
         let carried = self.carried.load(Ordering::Relaxed) + self.packets.len() as u64;

@@ -33,6 +33,7 @@ impl Switch<'_> {
         dropped += self.queued_for_removed_nodes();
         self.move_feeds();
         self.keep_promises();
+        self.count_on();
         dropped += self.connect();
         self.count();
         self.old.in_force.store(false, Ordering::SeqCst);
@@ -142,6 +143,26 @@ impl Switch<'_> {
                 lock(&feed.shard).go_on_at(told);
             }
         }
+    }
+
+    /// A stream's count goes on, whoever writes it now.
+    fn count_on(&self) {
+        for (cell, planned) in self.new.cells.iter().zip(&self.new.plan.nodes) {
+            let mut body = lock(&cell.body);
+            let outputs = planned.outputs.iter().zip(&cell.carried);
+            for ((port, counter), shard) in outputs.zip(&mut body.io.shards) {
+                shard.count_on(counter, self.old_count(&port.stream));
+            }
+        }
+    }
+
+    fn old_count(&self, stream: &str) -> u64 {
+        let nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
+        let mut counts = nodes.filter_map(|(node, cell)| {
+            let output = node.outputs.iter().position(|port| port.stream == stream)?;
+            Some(cell.carried.get(output)?.load(Ordering::Relaxed))
+        });
+        counts.next().unwrap_or(0)
     }
 
     /// The latest bound that readers know, of those whose streams haven't ended.
