@@ -45,7 +45,9 @@ fn check(args: &RunArgs, graph: &ValidatedGraph) -> Result<()> {
             );
         }
         let unused = given().find(|given| wanted.iter().all(|side| side.name != **given));
-        let unused = unused.map_or(String::new(), |other| format!(" (the graph names no model {other})"));
+        let unused = unused.map_or(String::new(), |other| {
+            format!(" (the graph names no model {other})")
+        });
         bail!("node {node} needs model {name}: give it with --model {name}=FILE{unused}");
     }
     Ok(())
