@@ -162,7 +162,7 @@ impl Work {
             };
             match command {
                 Some(Command::Start(order)) => self.begin(&order),
-                Some(Command::Switch(order)) => self.switch(*order),
+                Some(Command::Switch(order)) => self.switch(&order),
                 Some(Command::Stop { done }) => {
                     self.end();
                     if let Some(done) = done {
@@ -215,10 +215,10 @@ impl Work {
         })
     }
 
-    fn switch(&mut self, order: Order) {
+    fn switch(&mut self, order: &Order) {
         let ready = |current: &&mut Current| current.open && current.switching.is_none();
         let Some(current) = self.current.as_mut().filter(ready) else {
-            return self.begin(&order);
+            return self.begin(order);
         };
         match Switching::begin(&current.graph, order.clone(), self.threads) {
             Ok(switching) => current.switching = Some(switching),
