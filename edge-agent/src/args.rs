@@ -28,6 +28,8 @@ pub enum Command {
     Graph(GraphCommand),
     /// Print the reference of all calculators.
     Nodes,
+    /// Measure how long one run of a model takes on this machine, as it is measured for a profile.
+    Measure(MeasureArgs),
     /// Print the inference runtime of this machine as JSON.
     Runtime(RuntimeArgs),
 }
@@ -180,6 +182,22 @@ pub struct RunArgs {
 pub struct CheckArgs {
     #[command(flatten)]
     pub graph: GraphArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct MeasureArgs {
+    /// An ONNX model: a whole one, or a block. It is fed zeros; sides that it leaves open are 1.
+    #[arg(value_name = "MODEL")]
+    pub file: PathBuf,
+    /// Threads of one inference; what the machine grants when not given.
+    #[arg(long, env = "HAIZEN_THREADS")]
+    pub threads: Option<usize>,
+    /// Fewest runs, over all measurements; a quick model is run more often.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub runs: u32,
+    /// Print all figures as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Clone, Args)]
