@@ -50,7 +50,7 @@ e2e: programs cluster images ## Stories on a real cluster
 test: unit e2e ## Every test, the stories on a real cluster included
 
 # ARGS: sections (hop, paced, ...), --runs N, --skip-long, --json FILE. The agent is measured where `programs` built it.
-bench-pipeline: ## Figures of the pipeline beside MediaPipe and GStreamer, as one table (about 30 minutes)
+bench-pipeline: native ## Figures of the pipeline beside MediaPipe and GStreamer, as one table (about 30 minutes)
 	@pipeline/benches/peers/setup.sh
 	@pipeline/benches/peers/table.py $(ARGS)
 

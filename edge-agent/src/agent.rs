@@ -11,6 +11,7 @@ mod health;
 mod steps;
 #[cfg(test)]
 pub(crate) mod stories;
+mod switch;
 #[cfg(test)]
 mod walk;
 
@@ -53,6 +54,8 @@ pub struct Agent {
     active: Models,
     trial: Models,
     run: Option<Run>,
+    /// Is to take the place of `run`; until that is answered nothing else is asked of what runs.
+    next: Option<Run>,
     /// The last good graph isn't started before this; raised each time it stops by itself.
     restart_at: Duration,
     restarts: u32,
@@ -104,6 +107,7 @@ impl Agent {
             active: Models::Unknown,
             trial: Models::Unknown,
             run: None,
+            next: None,
             restart_at: Duration::ZERO,
             restarts: 0,
             profiles: VecDeque::new(),
@@ -131,7 +135,8 @@ impl Agent {
             .and_then(|run| run.watch.as_ref())
             .map(Watch::wake_at);
         let fetching = matches!(self.active, Models::Fetching { .. });
-        let idle = self.run.is_none() && self.measuring.is_none() && !self.ending && !fetching;
+        let runs = self.run.is_some() || self.next.is_some();
+        let idle = !runs && self.measuring.is_none() && !self.ending && !fetching;
         let restart = (idle && self.disk.active.is_some()).then_some(self.restart_at);
         watch.into_iter().chain(restart).min()
     }
@@ -166,6 +171,7 @@ impl Agent {
             Event::Fetched { ticket, outcome } => self.fetched(ticket, outcome, now, effects),
             Event::Started { run } => self.started(run, now, effects),
             Event::StartFailed { run, failure } => self.stopped(run, failure, now, effects),
+            Event::SwitchFailed { run, failure } => self.switch_failed(run, failure, now, effects),
             Event::Ended { run, failure } => {
                 let at_end = || Failure::new("GraphEnded", "the graph's sources came to their end");
                 self.stopped(run, failure.unwrap_or_else(at_end), now, effects);
@@ -203,7 +209,8 @@ impl Agent {
 
     /// An orderly end is no crash: what was on trial is tried again as if it had not been started.
     fn shut_down(&mut self, effects: &mut Vec<Effect>) {
-        let on_trial = self.run.take().is_some_and(|run| run.slot == Slot::Trial);
+        let runs = self.run.take().into_iter().chain(self.next.take());
+        let on_trial = runs.last().is_some_and(|run| run.slot == Slot::Trial);
         if let Some(trial) = self.disk.trial.as_mut().filter(|_| on_trial) {
             trial.starts = trial.starts.saturating_sub(1);
         }

@@ -1,7 +1,7 @@
 //! Every flag and variable, read once.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,6 +28,8 @@ pub enum Command {
     Graph(GraphCommand),
     /// Print the reference of all calculators.
     Nodes,
+    /// Measure how long one run of a model takes on this machine, as it is measured for a profile.
+    Measure(MeasureArgs),
     /// Print the inference runtime of this machine as JSON.
     Runtime(RuntimeArgs),
 }
@@ -146,7 +148,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Serve the run's figures to Prometheus on this address, for instance 127.0.0.1:9090, under /metrics.
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "feed")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, conflicts_with = "feed")]
     pub metrics_address: Option<SocketAddr>,
     /// A model the graph's side packets name, as `name=file.onnx`.
     #[arg(long = "model", value_name = "NAME=FILE", value_parser = parse_model)]
@@ -183,6 +185,22 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+pub struct MeasureArgs {
+    /// An ONNX model: a whole one, or a block. It is fed zeros; sides that it leaves open are 1.
+    #[arg(value_name = "MODEL")]
+    pub file: PathBuf,
+    /// Threads of one inference; what the machine grants when not given.
+    #[arg(long, env = "HAIZEN_THREADS")]
+    pub threads: Option<usize>,
+    /// Fewest runs, over all measurements; a quick model is run more often.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub runs: u32,
+    /// Print all figures as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
 pub struct RuntimeArgs {
     /// Threads of one inference; what the machine grants when not given.
     #[arg(long, env = "HAIZEN_THREADS")]
@@ -197,6 +215,16 @@ fn parse_labels(text: &str) -> Result<BTreeMap<String, String>, String> {
             _ => Err(format!("{pair:?} is no label: write it like role=counter")),
         })
         .collect()
+}
+
+/// The first address of a host by number or name.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let found = text.to_socket_addrs().map(|mut addresses| addresses.next());
+    match found {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err("the host has no address".into()),
+        Err(error) => Err(format!("{error}; write it like 127.0.0.1:9090")),
+    }
 }
 
 fn parse_model(text: &str) -> Result<(String, PathBuf), String> {
@@ -215,6 +243,20 @@ mod tests {
     #[test]
     fn arguments_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_are_numbers_or_names() {
+        assert_eq!(
+            parse_address("127.0.0.1:9090"),
+            Ok(SocketAddr::from(([127, 0, 0, 1], 9090)))
+        );
+        assert_eq!(
+            parse_address("localhost:9090").map(|address| address.ip().is_loopback()),
+            Ok(true)
+        );
+        let error = parse_address("9090").unwrap_err();
+        assert!(error.ends_with("write it like 127.0.0.1:9090"), "{error}");
     }
 
     #[test]

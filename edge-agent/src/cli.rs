@@ -3,7 +3,9 @@
 mod check;
 mod file;
 mod graph;
+mod measure;
 mod metrics;
+mod models;
 mod reload;
 mod replay;
 mod run;
@@ -31,6 +33,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Graph(command) => graph::graph(&command),
         Command::Nodes => check::nodes(),
+        Command::Measure(args) => measure::measure(&args),
         Command::Runtime(args) => runtime(&args),
     };
     match done {

@@ -6,6 +6,8 @@ mod effects;
 mod profile;
 mod report;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;

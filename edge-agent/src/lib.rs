@@ -6,6 +6,8 @@ pub mod agent;
 pub mod args;
 pub mod cli;
 pub mod device;
+#[cfg(test)]
+mod fixtures;
 pub mod io;
 pub mod outbox;
 pub mod profiler;

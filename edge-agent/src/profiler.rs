@@ -122,29 +122,8 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::onnx::elementwise;
     use crate::io::inference::LazyRuntime;
-
-    /// ONNX is protobuf: a field is (number, wire type), then a number or a length and bytes.
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
-    }
-
-    /// A whole model: y = Relu(x) of one row of three.
-    fn relu() -> Vec<u8> {
-        let sides = [field(1, &[8, 1]), field(1, &[8, 3])].concat();
-        let tensor = [vec![8, 1], field(2, &sides)].concat();
-        let value = |name: &[u8]| [field(1, name), field(2, &field(1, &tensor))].concat();
-        let node = [field(1, b"x"), field(2, b"y"), field(4, b"Relu")].concat();
-        let graph = [
-            field(1, &node),
-            field(2, b"g"),
-            field(11, &value(b"x")),
-            field(12, &value(b"y")),
-        ]
-        .concat();
-        let opset = [field(1, b""), vec![16, 13]].concat();
-        [vec![8, 8], field(7, &graph), field(8, &opset)].concat()
-    }
 
     #[test]
     fn measures_a_real_file_on_the_real_runtime() {
@@ -155,7 +134,9 @@ mod tests {
             min_millis: 0,
             repeats: 0,
         };
-        let measured = profiler.measure("relu", &relu(), plan).unwrap();
+        let measured = profiler
+            .measure("relu", &elementwise("Relu", &[1, 3]), plan)
+            .unwrap();
         assert_eq!(measured.runs, 50);
         assert!(
             0.0 < measured.min_us && measured.min_us <= measured.p50_us && measured.p50_us <= measured.p95_us

@@ -32,7 +32,7 @@ pub struct Reported {
     pub previous: Option<Slot>,
     #[serde(default)]
     pub outbox: OutboxState,
-    /// The running graph in figures since it was started.
+    /// The running graph in figures since it was started or its revision took another one's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
     /// Resident memory of the agent's process, MiB.

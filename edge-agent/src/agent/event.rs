@@ -56,12 +56,17 @@ pub enum Event {
     Started {
         run: u64,
     },
-    /// The graph could not be opened.
+    /// The graph could not be opened, and nothing runs.
     StartFailed {
         run: u64,
         failure: Failure,
     },
-    /// Figures of the running graph, about once a second.
+    /// The graph could not take the place of the one that runs, which goes on.
+    SwitchFailed {
+        run: u64,
+        failure: Failure,
+    },
+    /// Figures of the running graph since it was started or took another one's place, about once a second.
     Figures {
         run: u64,
         running: Running,
@@ -99,6 +104,12 @@ pub enum Effect {
     },
     /// Stop what runs and run this; answers with `Started` or `StartFailed`.
     Start {
+        run: u64,
+        installed: Box<Installed>,
+    },
+    /// Let this take the place of what runs, without ending what stays the same; answers with `Started`,
+    /// `SwitchFailed`, or with `StartFailed` if it had to be started and didn't.
+    Switch {
         run: u64,
         installed: Box<Installed>,
     },

@@ -7,7 +7,7 @@ use protocol::desired::Desired;
 use protocol::reported::Progress;
 
 use super::health::{Verdict, Watch};
-use super::{Agent, Effect, Failure, Installed, Models, Now, Run, Slot, Trial};
+use super::{Agent, Effect, Failure, Installed, Models, Now, Slot, Trial};
 
 impl Agent {
     pub(super) fn boot(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -112,6 +112,7 @@ impl Agent {
     }
 
     pub(super) fn started(&mut self, id: u64, now: Now, effects: &mut Vec<Effect>) {
+        self.take_place(id);
         let Some(run) = self
             .run
             .as_mut()
@@ -126,6 +127,7 @@ impl Agent {
 
     /// The graph of run `id` is no more.
     pub(super) fn stopped(&mut self, id: u64, failure: Failure, now: Now, effects: &mut Vec<Effect>) {
+        self.take_place(id);
         let Some(run) = self.run.take_if(|run| run.id == id) else {
             return;
         };
@@ -154,6 +156,9 @@ impl Agent {
         }
         self.judge(now, effects);
         self.fetch(now, effects);
+        if self.next.is_some() {
+            return;
+        }
         self.measure(effects);
         let wanted = if self.measuring.is_some() {
             None
@@ -183,22 +188,7 @@ impl Agent {
                     effects.push(Effect::Stop);
                 }
             }
-            _ => {
-                let id = self.next_number();
-                self.activate(slot, now, effects);
-                effects.push(Effect::Start {
-                    run: id,
-                    installed: Box::new(installed.clone()),
-                });
-                self.run = Some(Run {
-                    id,
-                    slot,
-                    installed,
-                    started: None,
-                    running: None,
-                    watch: None,
-                });
-            }
+            _ => self.bring(slot, installed, now, effects),
         }
     }
 
@@ -233,7 +223,7 @@ impl Agent {
     }
 
     /// Ends the trial; `settle` brings the last good revision back.
-    fn fail(&mut self, failure: Failure, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, failure: Failure, now: Now, effects: &mut Vec<Effect>) {
         self.drop_trial(effects);
         self.advance(Phase::Failed, Some(failure), now, effects);
         self.restarts = 0;
@@ -248,7 +238,8 @@ impl Agent {
         self.trial = Models::Unknown;
         self.disk.trial = None;
         // The trial's graph may go on only as the last good one: `settle` decides by content.
-        if let Some(run) = &mut self.run {
+        for run in self.run.iter_mut().chain(&mut self.next) {
+            run.slot = Slot::Active;
             run.watch = None;
         }
     }
@@ -308,7 +299,7 @@ impl Agent {
         Some((Slot::Active, active.clone()))
     }
 
-    fn activate(&mut self, slot: Slot, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn activate(&mut self, slot: Slot, now: Now, effects: &mut Vec<Effect>) {
         if slot == Slot::Trial {
             if let Some(trial) = &mut self.disk.trial {
                 trial.starts += 1;

@@ -24,6 +24,8 @@ enum Move {
     Start {
         ok: bool,
     },
+    /// The graph can't take the place of the one that runs.
+    Refuse,
     Figures {
         completed: u64,
         errors: u64,
@@ -46,6 +48,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         1 => Just(Move::Clear),
         6 => prop::bool::weighted(0.8).prop_map(|ok| Move::Fetch { ok }),
         6 => prop::bool::weighted(0.8).prop_map(|ok| Move::Start { ok }),
+        2 => Just(Move::Refuse),
         6 => (0..50_u64, prop_oneof![9 => Just(0), 1 => Just(1)])
             .prop_map(|(completed, errors)| Move::Figures { completed, errors }),
         1 => Just(Move::End),
@@ -68,6 +71,10 @@ struct World {
     fetches: BTreeMap<u64, BTreeSet<Digest>>,
     verified: BTreeSet<Digest>,
     run: Option<u64>,
+    /// The run is open.
+    open: bool,
+    /// Shall take the run's place.
+    next: Option<u64>,
     steps: BTreeMap<Order, Phase>,
 }
 
@@ -84,6 +91,8 @@ impl World {
             fetches: BTreeMap::new(),
             verified: BTreeSet::new(),
             run: None,
+            open: false,
+            next: None,
             steps: BTreeMap::new(),
         };
         world.tell(Event::Booted);
@@ -95,7 +104,7 @@ impl World {
         self.uptime = Duration::ZERO;
         self.fetches.clear();
         self.verified.clear();
-        self.run = None;
+        (self.run, self.next) = (None, None);
         self.tell(Event::Booted);
     }
 
@@ -144,22 +153,33 @@ impl World {
                 assert!(self.fetches.remove(&ticket).is_some());
             }
             Effect::Start { run, installed } => {
-                for model in installed.models.values() {
-                    assert!(self.verified.contains(&model.sha256), "unverified model");
-                }
-                let slots = [
-                    self.disk.active.as_ref(),
-                    self.disk.trial.as_ref().map(|t| &t.installed),
-                ];
-                assert!(slots.contains(&Some(&*installed)), "runs what is in no slot");
-                self.run = Some(run);
+                self.check_run(&installed);
+                (self.run, self.open, self.next) = (Some(run), false, None);
             }
-            Effect::Stop => self.run = None,
+            Effect::Switch { run, installed } => {
+                self.check_run(&installed);
+                assert!(self.next.is_none(), "one switch at a time");
+                // The run may just have ended, which the agent hears later.
+                assert!(self.run.is_none() || self.open, "in the place of what is open");
+                self.next = Some(run);
+            }
+            Effect::Stop => (self.run, self.next) = (None, None),
             Effect::Collect(keep) => {
                 assert!(self.disk.models().is_subset(&keep), "deletes what a slot needs");
             }
             Effect::Report | Effect::Notice(_) | Effect::Measure(_) => {}
         }
+    }
+
+    fn check_run(&self, installed: &Installed) {
+        for model in installed.models.values() {
+            assert!(self.verified.contains(&model.sha256), "unverified model");
+        }
+        let slots = [
+            self.disk.active.as_ref(),
+            self.disk.trial.as_ref().map(|t| &t.installed),
+        ];
+        assert!(slots.contains(&Some(installed)), "runs what is in no slot");
     }
 
     /// The last good revision stays, or the one that held through its bake takes its place.
@@ -198,16 +218,23 @@ impl World {
                 self.tell(Event::Fetched { ticket, outcome });
             }
             Move::Start { ok: true } => {
+                self.run = self.next.take().or(self.run);
                 if let Some(run) = self.run {
+                    self.open = true;
                     self.tell(Event::Started { run });
                 }
             }
             Move::Start { ok: false } => {
-                if let Some(run) = self.run.take() {
-                    self.tell(Event::StartFailed {
-                        run,
-                        failure: Failure::new("GraphOpenFailed", ""),
-                    });
+                if let Some(run) = self.next.take().or(self.run) {
+                    self.run = None;
+                    let failure = Failure::new("GraphOpenFailed", "");
+                    self.tell(Event::StartFailed { run, failure });
+                }
+            }
+            Move::Refuse => {
+                if let Some(run) = self.next.take() {
+                    let failure = Failure::new("GraphOpenFailed", "");
+                    self.tell(Event::SwitchFailed { run, failure });
                 }
             }
             Move::Figures { completed, errors } => {

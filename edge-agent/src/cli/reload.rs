@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use pipeline::{Registry, RunningGraph};
 
 use super::file::load;
-use super::run::models;
+use super::models::models;
 use crate::args::RunArgs;
 
 /// Reads the files again when they change or a signal asks for it.
@@ -61,7 +61,7 @@ impl<'a> Reloader<'a> {
         let graph = loaded
             .and_then(|graph| graph.validate(&Registry::standard()))
             .map_err(|errors| errors.iter().flat_map(|error| told(error)).collect::<Vec<_>>())?;
-        let models = models(self.args).map_err(|error| vec![format!("{error:#}")])?;
+        let models = models(self.args, &graph).map_err(|error| vec![format!("{error:#}")])?;
         let report = running.reload(&graph, models).map_err(|error| told(&error))?;
         Ok(vec![format!("reloaded {}: {report}", file.display())])
     }

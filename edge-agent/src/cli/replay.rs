@@ -11,7 +11,7 @@ use pipeline::trace::Trace;
 use pipeline::{Inputs, ValidatedGraph};
 
 use super::file::read;
-use super::run::models;
+use super::models::models;
 use super::trace;
 use crate::args::{ClockArg, RunArgs};
 use crate::io::inference::LazyRuntime;
@@ -21,7 +21,7 @@ pub(super) fn replay(args: &RunArgs, feed: &Path, graph: &ValidatedGraph) -> Res
     let lines = Feed::parse(&read(feed)?, folder).with_context(|| format!("read {}", feed.display()))?;
     let trace = args.trace.as_ref().map(|_| Arc::<Trace>::default());
     let inputs = Inputs {
-        side_packets: models(args)?,
+        side_packets: models(args, graph)?,
         backend: Arc::new(LazyRuntime),
         trace: trace.clone(),
         ..Inputs::default()

@@ -1,7 +1,8 @@
 //! `run`: one graph here, without a fleet.
 
-use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,8 +14,6 @@ use anyhow::{Context as _, Result, bail};
 use crossterm::cursor::MoveUp;
 use crossterm::terminal::{Clear, ClearType};
 use crossterm::{ExecutableCommand, QueueableCommand};
-use pipeline::backend::Model;
-use pipeline::packet::SidePacket;
 use pipeline::prometheus;
 use pipeline::report::Report;
 use pipeline::run::RunStatus;
@@ -27,14 +26,14 @@ use serde_json::{Value, json};
 
 use super::file::load;
 use super::metrics::Metrics;
+use super::models::models;
 use super::reload::Reloader;
 use super::replay::replay;
 use super::signals::Signals;
-use super::table::{line, stalled, table};
+use super::table::{fit, line, stalled, table};
 use super::trace;
 use crate::args::RunArgs;
 use crate::io::inference::LazyRuntime;
-use crate::profiler::machine;
 
 /// So often it is looked for what stands still, to name it within a second.
 const LOOK: Duration = Duration::from_millis(250);
@@ -43,6 +42,9 @@ const PLAIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
+    if args.watch && args.graph.file == Path::new("-") {
+        bail!("standard input can't be watched: give the graph as a file");
+    }
     let loaded = load(&args.graph)?.and_then(|graph| graph.validate(&Registry::standard()));
     let graph = match loaded {
         Ok(graph) => graph,
@@ -55,6 +57,16 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         }
     };
     let mut reloader = Reloader::new(args);
+    for (path, what) in [(&args.report, "report"), (&args.trace, "trace")] {
+        if let Some(path) = path {
+            // Better now than when the run is over.
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(path)
+                .with_context(|| format!("open the {what} {} for writing", path.display()))?;
+        }
+    }
     if let Some(feed) = &args.feed {
         return replay(args, feed, &graph);
     }
@@ -64,12 +76,13 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     let (sink, printer) = Printer::new(print)?;
     let sink = Arc::new(sink);
     let trace = args.trace.as_ref().map(|_| Arc::<Trace>::default());
+    let side_packets = models(args, &graph)?;
     let metrics = args.metrics_address.map(Metrics::serve).transpose()?;
     if let Some(metrics) = &metrics {
         writeln!(io::stderr(), "figures at http://{}/metrics", metrics.address())?;
     }
     let inputs = Inputs {
-        side_packets: models(args)?,
+        side_packets,
         sink: sink.clone(),
         backend: Arc::new(LazyRuntime),
         trace: trace.clone(),
@@ -92,7 +105,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         drop(printer.join());
     }
     let mut err = io::stderr().lock();
-    if !live {
+    let ran = stats.nodes.iter().any(|node| node.processed > 0) || stats.produced() > 0;
+    if !live && ran {
         for text in table(&stats) {
             writeln!(err, "{text}")?;
         }
@@ -112,24 +126,6 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
-}
-
-pub(super) fn models(args: &RunArgs) -> Result<BTreeMap<String, SidePacket>> {
-    let threads = args.threads.unwrap_or_else(machine::default_threads).max(1);
-    let mut models = BTreeMap::new();
-    for (name, path) in &args.models {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("read model {name} from {}", path.display()))?;
-        let model = Model {
-            name: name.clone(),
-            bytes: bytes.into(),
-            threads,
-        };
-        if models.insert(name.clone(), SidePacket::new(model)).is_some() {
-            bail!("model {name} is given twice");
-        }
-    }
-    Ok(models)
 }
 
 /// What is shown of a run while it goes on.
@@ -201,6 +197,9 @@ impl Watch {
         if self.live {
             let mut lines = table(&stats);
             lines.extend(stalled(stalls));
+            // A terminal that doesn't tell its size is taken as large enough.
+            let (width, height) = crossterm::terminal::size().unwrap_or((u16::MAX, u16::MAX));
+            let lines = fit(lines, width.into(), height.into());
             self.drawn = redraw(&mut io::stderr(), self.drawn, &lines)?;
         }
         Ok(())

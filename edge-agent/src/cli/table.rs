@@ -51,6 +51,23 @@ pub(super) fn stalled(stalls: &[Stall]) -> Vec<String> {
     stalls.iter().map(|stall| format!("STALLED {stall}")).collect()
 }
 
+/// What a terminal can redraw: lines that wrap, or scroll away, would stay and pile up.
+pub(super) fn fit(lines: Vec<String>, width: usize, height: usize) -> Vec<String> {
+    // The cursor needs a line of its own.
+    let room = height.saturating_sub(1).max(1);
+    let hidden = lines.len().saturating_sub(room);
+    let shown = if hidden > 0 { room - 1 } else { room };
+    let mut fitting: Vec<String> = lines
+        .into_iter()
+        .take(shown)
+        .map(|line| line.chars().take(width).collect())
+        .collect();
+    if hidden > 0 {
+        fitting.push(format!("and {} more", hidden + 1).chars().take(width).collect());
+    }
+    fitting
+}
+
 /// The run in one line.
 pub(super) fn line(stats: &GraphStats) -> String {
     let last = stats.nodes.last();
@@ -101,6 +118,19 @@ mod tests {
     use pipeline::stats::{NodeStats, SourceStats};
 
     use super::*;
+
+    #[test]
+    fn a_small_terminal_gets_what_it_can_show() {
+        let lines = || {
+            ["NODE   COUNT", "camera    60", "dish      20"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        assert_eq!(fit(lines(), 80, 24), lines());
+        assert_eq!(fit(lines(), 6, 4), ["NODE  ", "camera", "dish  "]);
+        assert_eq!(fit(lines(), 80, 3), ["NODE   COUNT", "and 2 more"]);
+        assert_eq!(fit(lines(), 80, 0), ["and 3 more"]);
+    }
 
     #[test]
     fn shows_what_people_ask() {

@@ -1,13 +1,14 @@
 //! Performs the agent's effects.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use protocol::desired::ModelRef;
 use protocol::topic::Channel;
 use serde::Serialize;
 
 use super::Device;
-use crate::agent::{Effect, Event, Failure};
+use crate::agent::{Effect, Event, Failure, Installed};
 use crate::io::disk::DiskError;
 use crate::io::mqtt::SendError;
 
@@ -43,11 +44,12 @@ impl Device {
                     }
                 }
                 Effect::Start { run, installed } => {
-                    let files = installed.models.iter();
-                    let files = files
-                        .map(|(name, model)| (name.clone(), self.models.path(&model.sha256)))
-                        .collect();
+                    let files = self.files(&installed);
                     self.runner.start(run, *installed, files);
+                }
+                Effect::Switch { run, installed } => {
+                    let files = self.files(&installed);
+                    self.runner.switch(run, *installed, files);
                 }
                 Effect::Stop => self.runner.stop_soon(),
                 Effect::Measure(request) => self.measure(*request),
@@ -78,6 +80,13 @@ impl Device {
                 false
             }
         }
+    }
+
+    fn files(&self, installed: &Installed) -> BTreeMap<String, PathBuf> {
+        let models = installed.models.iter();
+        models
+            .map(|(name, model)| (name.clone(), self.models.path(&model.sha256)))
+            .collect()
     }
 
     fn notice(&self, failure: &Failure) {

@@ -1,10 +1,13 @@
 //! Runs graphs, one at a time, on a thread of its own: the agent never waits for a model to load or a graph to end.
 //!
-//! A new graph is started after the old one has let its last packets through: two at once would share the device
-//! and each show the other's latencies.
+//! A new graph takes the place of the running one between two frames, and what they have in common goes on. Where
+//! that can't be, it is started after the old one has let its last packets through: two runs at once would share the
+//! device and each show the other's latencies.
 
 mod figures;
+mod prepare;
 mod sink;
+mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -15,21 +18,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pipeline::backend::Model;
-use pipeline::packet::SidePacket;
 use pipeline::run::{RunError, RunStatus};
 use pipeline::stall::StallLog;
 use pipeline::validate::missing_side_packets;
 use pipeline::{GraphError, Inputs, Registry, RunningGraph, validate};
 use protocol::desired::Desired;
-use protocol::id::Digest;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::{Event, Failure, Installed};
 use crate::io::inference::LazyRuntime;
 use crate::outbox::Outbox;
 use figures::Figures;
+use prepare::{Order, Prepared, open_failed};
 use sink::OutboxSink;
+use switch::{Outcome, Switching};
 
 /// A handle to the thread.
 #[derive(Debug)]
@@ -39,14 +41,9 @@ pub struct Runner {
 
 #[derive(Debug)]
 enum Command {
-    Start {
-        run: u64,
-        installed: Box<Installed>,
-        files: BTreeMap<String, PathBuf>,
-    },
-    Stop {
-        done: Option<oneshot::Sender<()>>,
-    },
+    Start(Box<Order>),
+    Switch(Box<Order>),
+    Stop { done: Option<oneshot::Sender<()>> },
 }
 
 /// Opening a graph loads its models; a device may be slow, but not for ever.
@@ -75,12 +72,24 @@ impl Runner {
         Ok(Self { commands })
     }
 
+    /// Ends what runs, and starts this.
     pub fn start(&self, run: u64, installed: Installed, files: BTreeMap<String, PathBuf>) {
-        drop(self.commands.send(Command::Start {
+        let order = Order {
             run,
-            installed: Box::new(installed),
+            installed,
             files,
-        }));
+        };
+        drop(self.commands.send(Command::Start(Box::new(order))));
+    }
+
+    /// Lets this take the place of what runs; starts it if nothing does.
+    pub fn switch(&self, run: u64, installed: Installed, files: BTreeMap<String, PathBuf>) {
+        let order = Order {
+            run,
+            installed,
+            files,
+        };
+        drop(self.commands.send(Command::Switch(Box::new(order))));
     }
 
     pub fn stop_soon(&self) {
@@ -127,12 +136,13 @@ struct Work {
 
 struct Current {
     run: u64,
-    graph: RunningGraph,
+    graph: Arc<RunningGraph>,
     figures: Figures,
     began: Instant,
     open: bool,
     told: Instant,
     stalls: StallLog,
+    switching: Option<Switching>,
 }
 
 impl Work {
@@ -151,17 +161,8 @@ impl Work {
                 }
             };
             match command {
-                Some(Command::Start {
-                    run,
-                    installed,
-                    files,
-                }) => {
-                    self.end();
-                    match self.begin(run, &installed, &files) {
-                        Ok(current) => self.current = Some(current),
-                        Err(failure) => self.tell(Event::StartFailed { run, failure }),
-                    }
-                }
+                Some(Command::Start(order)) => self.begin(&order),
+                Some(Command::Switch(order)) => self.switch(&order),
                 Some(Command::Stop { done }) => {
                     self.end();
                     if let Some(done) = done {
@@ -175,67 +176,74 @@ impl Work {
         }
     }
 
-    fn begin(
-        &self,
-        run: u64,
-        installed: &Installed,
-        files: &BTreeMap<String, PathBuf>,
-    ) -> Result<Current, Failure> {
-        let failed = |message: String| Failure::new("GraphOpenFailed", message);
-        let graph = validate(&installed.graph, &Registry::standard())
-            .map_err(|errors| Failure::new("GraphInvalid", list(&errors)))?;
-        let mut side_packets = BTreeMap::new();
-        for (name, path) in files {
-            let bytes = std::fs::read(path)
-                .map_err(|error| failed(format!("model {name}: {}: {error}", path.display())))?;
-            // The bytes that run are the bytes that were checked, whatever happened to the file since.
-            let wanted = installed.models.get(name).map(|model| &model.sha256);
-            let found = Digest::of(&bytes);
-            if wanted != Some(&found) {
-                let message = format!("model {name}: {} has digest {found}", path.display());
-                return Err(Failure::new("DigestMismatch", message));
-            }
-            let model = Model {
-                name: name.clone(),
-                bytes: bytes.into(),
-                threads: self.threads,
-            };
-            side_packets.insert(name.clone(), SidePacket::new(model));
+    fn begin(&mut self, order: &Order) {
+        self.end();
+        match self.start(order) {
+            Ok(current) => self.current = Some(current),
+            Err(failure) => self.tell(Event::StartFailed {
+                run: order.run,
+                failure,
+            }),
         }
+    }
+
+    fn start(&self, order: &Order) -> Result<Current, Failure> {
+        let Prepared {
+            graph,
+            side_packets,
+            figures,
+        } = order.prepare(self.threads)?;
         let inputs = Inputs {
             side_packets,
             sink: Arc::new(OutboxSink::new(Arc::clone(&self.outbox))),
             backend: Arc::new(LazyRuntime),
             ..Inputs::default()
         };
-        let figures = Figures::new(&graph);
-        let graph = graph.start(inputs).map_err(|error| failed(error.to_string()))?;
+        let graph = graph
+            .start(inputs)
+            .map_err(|error| open_failed(error.to_string()))?;
         let began = Instant::now();
         Ok(Current {
-            run,
-            graph,
+            run: order.run,
+            graph: Arc::new(graph),
             figures,
             began,
             open: false,
             told: began,
             stalls: StallLog::default(),
+            switching: None,
         })
+    }
+
+    fn switch(&mut self, order: &Order) {
+        let ready = |current: &&mut Current| current.open && current.switching.is_none();
+        let Some(current) = self.current.as_mut().filter(ready) else {
+            return self.begin(order);
+        };
+        match Switching::begin(&current.graph, order.clone(), self.threads) {
+            Ok(switching) => current.switching = Some(switching),
+            Err(error) => self.tell(Event::SwitchFailed {
+                run: order.run,
+                failure: open_failed(format!("no thread to open it on: {error}")),
+            }),
+        }
     }
 
     /// Tells what the running graph came to since the last look.
     fn look(&mut self) {
+        self.look_at_switch();
         let Some(current) = &mut self.current else { return };
         let run = current.run;
         if !current.open {
             let failure = match current.graph.wait_open(Duration::ZERO) {
-                Some(RunStatus::Failed(error)) => Failure::new("GraphOpenFailed", error.to_string()),
+                Some(RunStatus::Failed(error)) => open_failed(error.to_string()),
                 Some(_) => {
                     current.open = true;
                     self.tell(Event::Started { run });
                     return;
                 }
                 None if current.began.elapsed() < OPEN => return,
-                None => Failure::new("GraphOpenFailed", format!("not open within {OPEN:?}")),
+                None => open_failed(format!("not open within {OPEN:?}")),
             };
             self.end();
             self.tell(Event::StartFailed { run, failure });
@@ -247,10 +255,12 @@ impl Work {
         let over = current.graph.status();
         if current.told.elapsed() >= FIGURES || over.is_over() {
             current.told = Instant::now();
-            let running = current.figures.of(&current.graph.stats());
+            let running = current.figures.of(&current.graph.window());
             self.tell(Event::Figures { run, running });
         }
-        if over.is_over() {
+        // The end of a graph that is to be replaced comes out as the switch's outcome.
+        let replaced = self.current.as_ref().is_some_and(|c| c.switching.is_some());
+        if over.is_over() && !replaced {
             self.end();
             self.tell(Event::Ended {
                 run,
@@ -259,8 +269,48 @@ impl Work {
         }
     }
 
+    fn look_at_switch(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let Some(outcome) = current.switching.as_ref().and_then(|it| it.outcome(OPEN)) else {
+            return;
+        };
+        let Some(order) = current.switching.take().map(|switching| switching.order) else {
+            return;
+        };
+        let run = order.run;
+        match outcome {
+            Outcome::Switched(figures, report) => {
+                tracing::info!(
+                    run,
+                    revision = order.installed.revision,
+                    "the graph is replaced: {report}"
+                );
+                (current.run, current.figures, current.told) = (run, figures, Instant::now());
+                self.tell(Event::Started { run });
+            }
+            Outcome::Kept(failure) => self.tell(Event::SwitchFailed { run, failure }),
+            Outcome::Impossible(why) => {
+                tracing::warn!(
+                    run,
+                    why,
+                    "the graph can't be replaced while it runs: it is ended first"
+                );
+                self.begin(&order);
+            }
+            Outcome::Overdue => {
+                tracing::error!(
+                    run,
+                    "a node doesn't come to the end of Open; its thread is left behind"
+                );
+                self.end();
+                let failure = open_failed(format!("not open within {OPEN:?}"));
+                self.tell(Event::StartFailed { run, failure });
+            }
+        }
+    }
+
     fn end(&mut self) {
-        let Some(Current { graph, .. }) = self.current.take() else {
+        let Some(Current { graph, switching, .. }) = self.current.take() else {
             return;
         };
         graph.stop();
@@ -269,6 +319,9 @@ impl Work {
             if graph.wait_timeout(DRAIN).is_none() {
                 tracing::error!("a node doesn't return; its threads are left behind");
             }
+        }
+        if switching.is_some_and(|switching| !switching.ends_within(DRAIN)) {
+            tracing::error!("a node doesn't come to the end of Open; its thread is left behind");
         }
     }
 

@@ -99,6 +99,18 @@ SECTIONS = {
         Row("cameras/one-detector-immediate/spread", "the same, immediate policy", ("<=", 10)),
         Row("cameras/high-priority", "frames of the high-priority branch", (">=", 99)),
     ],
+    "centerface": [
+        Row("centerface/share", "CenterFace at 30 fps, of ONNX Runtime alone", (">=", 97)),
+        *(
+            Row(f"centerface/{threads}-thread/{what}", f"{threads} thread{'s' * (threads > 1)}: {words}")
+            for threads in (1, 2)
+            for what, words in (
+                ("alone/rate", "the loop alone"),
+                ("newest/rate", "newest frame at the model"),
+                ("paced/rate", "frames let in at its pace"),
+            )
+        ),
+    ],
 }
 
 # Sections in which a peer has figures of its own, and the script that gives them.

@@ -1,12 +1,15 @@
-//! Figures of the runtime, all of one run: `cargo bench -p pipeline --bench pipeline -- [SECTION ...] [--json]
-//! [--runs N] [--long]`. `make bench-pipeline` prints them beside those of MediaPipe and GStreamer.
+//! Figures of the runtime, all of one run: `cargo bench -p pipeline --features ort --bench pipeline -- [SECTION ...]
+//! [--json] [--runs N] [--long]`. `make bench-pipeline` prints them beside those of MediaPipe and GStreamer.
 #![expect(
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a program that prints measurements"
 )]
 
 mod cameras;
+#[cfg(feature = "ort")]
+mod centerface;
 mod counting_allocator;
 mod figure;
 mod graphs;
@@ -30,17 +33,27 @@ pub struct Settings {
 
 type Section = fn(Settings) -> Vec<Figure>;
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("hop", hop::measure),
     ("paced", paced::measure),
     ("overload", overload::measure),
     ("stages", stages::measure),
     ("cameras", cameras::measure),
+    #[cfg(feature = "ort")]
+    ("centerface", centerface::measure),
+    #[cfg(not(feature = "ort"))]
+    ("centerface", without_runtime),
     ("memory", memory::measure),
     ("steady", steady::measure),
 ];
 
 const RUNS: usize = 7;
+
+#[cfg(not(feature = "ort"))]
+fn without_runtime(_settings: Settings) -> Vec<Figure> {
+    eprintln!("centerface is not measured: build with --features ort");
+    Vec::new()
+}
 
 fn main() {
     let mut settings = Settings {

@@ -18,6 +18,12 @@ impl RunningGraph {
         self.collect(since, Meter::take_window)
     }
 
+    /// Everything since the last call of `take_window`, which goes on.
+    pub fn window(&self) -> GraphStats {
+        let since = *lock(&self.window_started);
+        self.collect(since, Meter::window)
+    }
+
     fn collect(&self, since: i64, read: impl Fn(&mut Meter, Drops) -> (Tally, Drops)) -> GraphStats {
         let engine = self.engine();
         let now = engine.services.pool.clock().nanos();

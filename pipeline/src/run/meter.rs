@@ -116,6 +116,11 @@ impl Meter {
         total
     }
 
+    /// What happened since the last `take_window`, and goes on.
+    pub(crate) fn window(&mut self, dropped: Drops) -> (Tally, Drops) {
+        (self.window.clone(), subtract(&dropped, &self.dropped_before))
+    }
+
     /// What happened since the last call of this; `dropped` counts from the start.
     pub(crate) fn take_window(&mut self, dropped: Drops) -> (Tally, Drops) {
         let window = mem::replace(&mut self.window, Tally::new());
@@ -212,6 +217,8 @@ mod tests {
         let (window, drops) = meter.take_window(first);
         assert_eq!((window.processed, drops.late), (1, 3));
         record(&mut meter, 30);
+        let (window, drops) = meter.window(Drops { late: 4, ..first });
+        assert_eq!((window.processed, drops.late), (1, 1), "and it goes on");
         let (window, drops) = meter.take_window(Drops { late: 5, ..first });
         assert_eq!((window.processed, drops.late), (1, 2));
         assert_eq!(meter.total().processed, 2);

@@ -1,69 +1,10 @@
 //! Against a real Mosquitto.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-
 use rumqttc::v5::mqttbytes::v5::Publish as Published;
 use tokio::time::timeout;
 
 use super::*;
-
-struct Broker {
-    process: Child,
-    port: u16,
-    dir: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let dir = tempfile::tempdir().unwrap();
-        Self {
-            process: spawn(&dir, port),
-            port,
-            dir,
-        }
-    }
-
-    fn restart(&mut self) {
-        self.kill();
-        self.process = spawn(&self.dir, self.port);
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(dir: &tempfile::TempDir, port: u16) -> Child {
-    let config = dir.path().join("mosquitto.conf");
-    std::fs::write(
-        &config,
-        format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n"),
-    )
-    .unwrap();
-    let program = ["/usr/sbin/mosquitto", "mosquitto"]
-        .into_iter()
-        .find(|path| std::path::Path::new(path).exists());
-    Command::new(program.unwrap_or("mosquitto"))
-        .arg("-c")
-        .arg(config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("start mosquitto: install it with `make setup`")
-}
+use crate::fixtures::broker::{Broker, operator};
 
 fn connect(port: u16) -> (Mqtt, mpsc::Receiver<Incoming>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::channel(16);
@@ -92,26 +33,6 @@ async fn message(incoming: &mut mpsc::Receiver<Incoming>) -> Message {
         Incoming::Message(message) => message,
         other => panic!("{other:?}"),
     }
-}
-
-/// Somebody else on the broker, who sees all.
-async fn operator(port: u16) -> (AsyncClient, mpsc::UnboundedReceiver<Published>) {
-    let mut options = MqttOptions::new("op", "127.0.0.1", port);
-    options
-        .set_outgoing_inflight_upper_limit(10)
-        .set_max_packet_size(Some(1 << 20));
-    let (client, mut events) = AsyncClient::new(options, 10);
-    let (sender, received) = mpsc::unbounded_channel();
-    client.subscribe("hz/1/#", QoS::AtLeastOnce).await.unwrap();
-    tokio::spawn(async move {
-        // Ends with its broker: two with one client id would take the connection from each other.
-        while let Ok(event) = events.poll().await {
-            if let Event::Incoming(Packet::Publish(publish)) = event {
-                drop(sender.send(publish));
-            }
-        }
-    });
-    (client, received)
 }
 
 async fn presence(received: &mut mpsc::UnboundedReceiver<Published>) -> (bool, u64) {

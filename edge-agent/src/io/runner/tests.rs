@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use pipeline::load_graph;
 use protocol::desired::ModelRef;
-use protocol::id::BootId;
+use protocol::id::{BootId, Digest};
 
 use super::*;
 use crate::outbox::Bounds;
@@ -42,6 +42,10 @@ impl Bench {
         self.runner.start(run, installed(graph), BTreeMap::new());
     }
 
+    fn switch(&self, run: u64, graph: &str) {
+        self.runner.switch(run, installed(graph), BTreeMap::new());
+    }
+
     /// The next event but figures, as text.
     async fn next(&mut self) -> String {
         loop {
@@ -52,6 +56,9 @@ impl Bench {
                 Event::Figures { .. } => continue,
                 Event::Started { run } => format!("{run} started"),
                 Event::Ended { run, failure: None } => format!("{run} ended"),
+                Event::SwitchFailed { run, failure } => {
+                    format!("{run} refused, {}: {}", failure.code, failure.message)
+                }
                 Event::StartFailed { run, failure }
                 | Event::Ended {
                     run,
@@ -94,6 +101,29 @@ async fn runs_one_graph_after_another() {
     assert_eq!(bench.next().await, "3 started");
     assert_eq!(bench.next().await, "3 ended");
     assert_eq!(bench.outbox.lock().unwrap().state().last_seq, before + 7);
+}
+
+#[tokio::test]
+async fn what_cannot_be_replaced_is_ended_first() {
+    let mut bench = Bench::new();
+    bench.switch(1, ENDLESS);
+    assert_eq!(bench.next().await, "1 started", "nothing ran");
+    bench.switch(
+        2,
+        &ENDLESS
+            .replace("Generator", "ImageFiles")
+            .replace("fps: 100, width: 2, height: 1, format: gray", "path: /none"),
+    );
+    let told = bench.next().await;
+    assert!(
+        told.starts_with("2 refused, GraphOpenFailed: node ImageFiles"),
+        "{told}"
+    );
+    bench.switch(3, &ENDLESS.replace("dishes", "plates"));
+    assert_eq!(bench.next().await, "3 started");
+    bench.runner.stop().await;
+    bench.switch(4, ENDLESS);
+    assert_eq!(bench.next().await, "4 started", "nothing ran any more");
 }
 
 #[tokio::test]

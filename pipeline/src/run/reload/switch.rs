@@ -33,6 +33,7 @@ impl Switch<'_> {
         dropped += self.queued_for_removed_nodes();
         self.move_feeds();
         self.keep_promises();
+        self.count_on();
         dropped += self.connect();
         self.count();
         self.old.in_force.store(false, Ordering::SeqCst);
@@ -87,11 +88,6 @@ impl Switch<'_> {
             new.learn(old);
         }
         mem::swap(&mut *lock(&old.meter), &mut *lock(&new.meter));
-        for (port, carried) in now.outputs.iter().zip(&new.carried) {
-            let before = was.outputs.iter().zip(&old.carried);
-            let same = before.filter(|(before, _)| before.stream == port.stream);
-            same.for_each(|(_, before)| carried.add(before.get()));
-        }
         if let (Some(old), Some(new)) = (self.old.limiters.get(before), self.new.limiters.get(index)) {
             new.take_over(old);
         }
@@ -148,6 +144,24 @@ impl Switch<'_> {
                 lock(&feed.shard).go_on_at(told);
             }
         }
+    }
+
+    /// A stream's count goes on, whoever writes it now.
+    fn count_on(&self) {
+        for (cell, planned) in self.new.cells.iter().zip(&self.new.plan.nodes) {
+            for (port, carried) in planned.outputs.iter().zip(&cell.carried) {
+                carried.add(self.old_count(&port.stream));
+            }
+        }
+    }
+
+    fn old_count(&self, stream: &str) -> u64 {
+        let nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
+        let mut counts = nodes.filter_map(|(node, cell)| {
+            let output = node.outputs.iter().position(|port| port.stream == stream)?;
+            Some(cell.carried.get(output)?.get())
+        });
+        counts.next().unwrap_or(0)
     }
 
     /// The latest bound that readers know, of those whose streams haven't ended.

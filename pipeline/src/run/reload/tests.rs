@@ -1,6 +1,7 @@
 //! Graphs that change while they run, on a clock moved by hand or one that jumps.
 
 mod calculators;
+mod figures;
 mod load;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,4 @@
+//! What several tests need: a broker, and models.
+
+pub(crate) mod broker;
+pub(crate) mod onnx;
