@@ -4,6 +4,8 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
+use crate::frame::Frame;
+use crate::tensor::Tensor;
 use crate::timestamp::Timestamp;
 
 /// A payload type by identity and by the name shown to users.
@@ -58,11 +60,23 @@ fn short_name(path: &'static str) -> &'static str {
 /// Anything a packet can carry.
 trait Value: Any + Send + Sync {
     fn type_info(&self) -> TypeInfo;
+    fn bytes(&self) -> usize;
 }
 
 impl<T: Send + Sync + 'static> Value for T {
     fn type_info(&self) -> TypeInfo {
         TypeInfo::of::<T>()
+    }
+
+    fn bytes(&self) -> usize {
+        let value: &dyn Any = self;
+        if let Some(frame) = value.downcast_ref::<Frame>() {
+            frame.data().len()
+        } else if let Some(tensor) = value.downcast_ref::<Tensor>() {
+            tensor.data().bytes()
+        } else {
+            size_of::<T>()
+        }
     }
 }
 
@@ -82,6 +96,11 @@ impl Payload {
 
     pub fn type_info(&self) -> TypeInfo {
         (*self.0).type_info()
+    }
+
+    /// Memory of the value: of frames and tensors what they hold, of others their own size.
+    pub fn bytes(&self) -> usize {
+        (*self.0).bytes()
     }
 
     pub fn get<T: 'static>(&self) -> Option<&T> {

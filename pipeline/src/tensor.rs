@@ -70,6 +70,17 @@ impl TensorData {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Memory of the numbers.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::F32(data) => size_of_val(data.as_slice()),
+            Self::U8(data) => data.len(),
+            Self::I8(data) => data.len(),
+            Self::I32(data) => size_of_val(data.as_slice()),
+            Self::I64(data) => size_of_val(data.as_slice()),
+        }
+    }
 }
 
 /// A Rust type that tensors hold.

@@ -4,6 +4,7 @@
 
 pub mod error;
 mod handlers;
+pub mod held;
 pub mod plan;
 mod planning;
 pub(crate) mod ports;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use pipeline::Registry;
 use pipeline::reference::{handler_reference, reference, render};
+use pipeline::validate::held::Held;
 
 use super::file::load;
 use crate::args::CheckArgs;
@@ -18,6 +19,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode> {
     match checked {
         Ok(graph) => {
             writeln!(out, "{name}: {} nodes, nothing wrong", graph.node_names().count())?;
+            for Held { entry, packets } in graph.held_at_most() {
+                writeln!(
+                    out,
+                    "{entry}: at most {packets} of its packets wait or are worked on at once"
+                )?;
+            }
             Ok(ExitCode::SUCCESS)
         }
         Err(errors) => {

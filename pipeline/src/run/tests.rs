@@ -4,6 +4,7 @@ mod arbitration;
 mod bounds;
 mod filters;
 mod flow;
+mod held;
 mod life_cycle;
 mod overlap;
 mod ready;

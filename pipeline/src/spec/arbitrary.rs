@@ -188,6 +188,7 @@ fn flat() -> impl Strategy<Value = GraphSpec> {
                 executors,
                 status_handlers,
                 max_queue_size: running.0,
+                max_queue_bytes: running.1.map(|kib| units::Bytes::new(u64::from(kib) << 10)),
                 num_threads: running.1,
                 report_deadlock: running.2,
                 late_packets: if running.3 {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use units::Bytes;
 
 pub use node::{Freshness, InFlight, NodeSpec, OnFailure, Priority};
 pub use policy::InputPolicy;
@@ -58,6 +59,10 @@ pub struct GraphSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max_queue_size: Option<u32>,
+    /// Memory that the packets of a stream may take before its sources are held back, however few they are; 64 MiB
+    /// when not given. One packet always fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_queue_bytes: Option<Bytes>,
     /// Worker threads; when not given the number of cores, at most one a node, and at least 2 so that a source
     /// keeps its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

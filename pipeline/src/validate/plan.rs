@@ -147,8 +147,14 @@ pub(crate) struct PlannedPort {
     pub(crate) index: usize,
     pub(crate) stream: String,
     pub(crate) back_edge: bool,
-    /// Packets it holds before its sources are held back.
-    pub(crate) limit: usize,
+    pub(crate) limit: Limit,
+}
+
+/// What a stream holds before its sources are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) packets: usize,
+    pub(crate) bytes: usize,
 }
 
 #[derive(Debug, Clone, Default)]

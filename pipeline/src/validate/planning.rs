@@ -9,13 +9,16 @@ use crate::spec::{
     ExecutorSpec, Freshness, GraphSpec, InFlight, InputPolicy, LatePackets, NodeSpec, Priority,
 };
 use crate::validate::plan::{
-    GivenSidePacket, Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy, PlannedPort,
+    GivenSidePacket, Limit, Outlet, Plan, PlannedExecutor, PlannedInput, PlannedNode, PlannedPolicy,
+    PlannedPort,
 };
 use crate::validate::ports::{Entry, arrange, read_port};
 use crate::validate::{Draft, Drafts};
 
 /// Queue length of a stream that declares none.
 const QUEUE_LIMIT: u32 = 100;
+/// Ten frames of full HD in RGB, or seventy of VGA.
+const QUEUE_BYTES: u64 = 64 << 20;
 
 /// Builds the plan. `order` has every writer before its readers.
 pub(super) fn plan(spec: &GraphSpec, graph: Drafts, order: &[usize]) -> Plan {
@@ -107,11 +110,12 @@ fn executor(spec: &ExecutorSpec) -> PlannedExecutor {
 fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
     let inputs = {
         let (_, contract) = draft.kind.as_ref()?;
-        let limit = draft
-            .spec
-            .queue_size
-            .or(spec.max_queue_size)
-            .unwrap_or(QUEUE_LIMIT) as usize;
+        let packets = draft.spec.queue_size.or(spec.max_queue_size);
+        let bytes = spec.max_queue_bytes.map_or(QUEUE_BYTES, units::Bytes::get);
+        let limit = Limit {
+            packets: packets.unwrap_or(QUEUE_LIMIT) as usize,
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        };
         let port = |(tag, entry): (&'static str, &Entry)| PlannedPort {
             tag,
             index: entry.index,
@@ -132,7 +136,8 @@ fn planned(spec: &GraphSpec, draft: Draft) -> Option<PlannedNode> {
             index: entry.index,
             stream: entry.stream.clone(),
             back_edge: false,
-            limit: 0,
+            // Of no account: it is the readers' that holds a source back.
+            limit: Limit { packets: 0, bytes: 0 },
         });
     let named = |entries: &[Entry], ports| {
         let arranged = arrange(entries, ports).into_iter();

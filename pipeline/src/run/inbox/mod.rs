@@ -18,7 +18,7 @@ use crate::run::policy::{Offer, Policy};
 use crate::spec::Freshness;
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
-use crate::validate::plan::PlannedPolicy;
+use crate::validate::plan::{Limit, PlannedPolicy};
 
 /// Where a node is in its life. Only the worker that took it out of `Queued` moves it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub(crate) struct Crossings {
 }
 
 impl Inbox {
-    pub(crate) fn new(limits: impl Iterator<Item = usize>, rules: &Rules, dropped: Dropped) -> Self {
+    pub(crate) fn new(limits: impl Iterator<Item = Limit>, rules: &Rules, dropped: Dropped) -> Self {
         let streams: SmallVec<[Stream; 1]> = limits.map(Stream::new).collect();
         let newest = (rules.freshness == Freshness::Newest).then(|| Newest::new(&rules.origins));
         let policy = Policy::new(&rules.policy, streams.len(), rules.process_bounds);
@@ -259,7 +259,7 @@ impl Inbox {
     /// Streams that became full or have room again since the last call, as bits by input.
     #[inline]
     pub(crate) fn crossings(&mut self) -> Crossings {
-        let settled = |stream: &Stream| stream.full == (stream.len() >= stream.limit);
+        let settled = |stream: &Stream| stream.full == stream.is_at_limit();
         if self.phase != Phase::Closed && self.streams.iter().all(settled) {
             return Crossings::default();
         }
@@ -269,7 +269,7 @@ impl Inbox {
     fn find_crossings(&mut self) -> Crossings {
         let mut crossings = Crossings::default();
         for (input, stream) in self.streams.iter_mut().enumerate() {
-            let full = stream.len() >= stream.limit && self.phase != Phase::Closed;
+            let full = stream.is_at_limit() && self.phase != Phase::Closed;
             if full != stream.full {
                 stream.full = full;
                 let bit = 1 << input;
@@ -287,8 +287,7 @@ impl Inbox {
     pub(crate) fn grow(&mut self) -> bool {
         let mut grown = false;
         for stream in self.streams.iter_mut().filter(|stream| stream.full) {
-            stream.limit = stream.len() + 1;
-            stream.grown += 1;
+            stream.make_room();
             grown = true;
         }
         grown
@@ -366,6 +365,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Frame, PixelFormat};
 
     fn at(micros: i64) -> Timestamp {
         Timestamp::from_micros(micros).unwrap()
@@ -381,7 +381,11 @@ mod tests {
             origins: vec![0; inputs],
         };
         change(&mut rules);
-        Inbox::new((0..inputs).map(|_| 100), &rules, Dropped::default())
+        let limit = Limit {
+            packets: 100,
+            bytes: usize::MAX,
+        };
+        Inbox::new((0..inputs).map(|_| limit), &rules, Dropped::default())
     }
 
     fn put(inbox: &mut Inbox, input: usize, micros: i64) {
@@ -481,7 +485,7 @@ mod tests {
     #[test]
     fn crossings_are_told_once() {
         let mut inbox = inbox(1, |_| {});
-        inbox.streams[0].limit = 2;
+        inbox.streams[0].limit.packets = 2;
         put(&mut inbox, 0, 1);
         assert_eq!(inbox.crossings(), Crossings::default());
         put(&mut inbox, 0, 2);
@@ -489,6 +493,31 @@ mod tests {
         assert_eq!(inbox.crossings(), Crossings::default());
         take(&mut inbox);
         assert_eq!(inbox.crossings(), Crossings { filled: 0, eased: 1 });
+    }
+
+    #[test]
+    fn a_stream_is_full_by_what_its_packets_take() {
+        let frame = |side: usize, micros| {
+            let frame = Frame::new(side, side, PixelFormat::Gray, vec![0; side * side]).unwrap();
+            Packet::new(frame, at(micros))
+        };
+        let mut inbox = inbox(1, |_| {});
+        inbox.streams[0].limit.bytes = 200;
+        let mut is_full_after = |side, micros| {
+            inbox.deliver(0, std::iter::once(frame(side, micros)), at(micros + 1), 0);
+            inbox.crossings();
+            inbox.streams[0].is_full()
+        };
+        assert!(!is_full_after(100, 1), "one packet always fits");
+        assert!(is_full_after(1, 2), "the first is the larger one");
+        inbox.grow();
+        inbox.crossings();
+        assert!(!inbox.streams[0].is_full());
+        take(&mut inbox);
+        inbox.streams[0].limit.bytes = 200;
+        assert_eq!(inbox.crossings(), Crossings::default());
+        put(&mut inbox, 0, 3);
+        assert_eq!(inbox.crossings(), Crossings::default(), "two small ones");
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! One input stream as its reader sees it: waiting packets, and the time before which nothing more can come.
 
-use crate::packet::Packet;
+use crate::packet::{Packet, Payload};
 use crate::run::drops::Dropped;
 use crate::run::inbox::waiting::Waiting;
 use crate::stats::DropReason;
 use crate::timestamp::Timestamp;
+use crate::validate::plan::Limit;
 
 #[derive(Debug)]
 pub(crate) struct Stream {
     queue: Waiting,
     pub(super) bound: Timestamp,
-    pub(super) limit: usize,
+    pub(super) limit: Limit,
     /// Sources are held back on behalf of this stream.
     pub(super) full: bool,
     /// Times it was given room because everything waited for it.
-    pub(super) grown: u64,
+    grown: u64,
     /// When its bound last moved, in nanoseconds.
     moved: i64,
     /// When the first of the packets that wait came, in nanoseconds.
@@ -22,7 +23,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: Limit) -> Self {
         Self {
             queue: Waiting::default(),
             bound: Timestamp::PRE_STREAM,
@@ -64,6 +65,29 @@ impl Stream {
 
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether its sources shall be held back.
+    #[inline]
+    pub(super) fn is_at_limit(&self) -> bool {
+        let len = self.queue.len();
+        len >= self.limit.packets || len > 1 && self.bytes() >= self.limit.bytes
+    }
+
+    /// Memory of what waits, all of it taken to be as large as the larger of the first and the last.
+    fn bytes(&self) -> usize {
+        let ends = self.queue.front().into_iter().chain(self.queue.nth_newest(0));
+        let largest = ends.filter_map(Packet::payload).map(Payload::bytes).max();
+        self.queue.len().saturating_mul(largest.unwrap_or(0))
+    }
+
+    /// Room for one packet more, however large.
+    pub(super) fn make_room(&mut self) {
+        self.limit = Limit {
+            packets: self.limit.packets.max(self.queue.len() + 1),
+            bytes: self.limit.bytes.max(self.bytes() + 1),
+        };
+        self.grown += 1;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::backend::Model;
 use crate::packet::SidePacket;
 use crate::run::cell::rules;
-use crate::validate::plan::{Plan, PlannedNode, PlannedPort};
+use crate::validate::plan::{Limit, Plan, PlannedNode, PlannedPort};
 
 /// What becomes of a node of the new graph; numbers are those of the old graph's nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,7 @@ fn has_same_streams(old: &PlannedNode, new: &PlannedNode) -> bool {
 
 /// Whether a node that is kept is wired or treated otherwise than before.
 pub(super) fn is_adjusted(old: &PlannedNode, new: &PlannedNode) -> bool {
-    let limits = |node: &PlannedNode| -> Vec<usize> { node.inputs.iter().map(|port| port.limit).collect() };
+    let limits = |node: &PlannedNode| -> Vec<Limit> { node.inputs.iter().map(|port| port.limit).collect() };
     let more = |node: &PlannedNode| {
         (
             (node.deadline, node.in_flight, node.class),
