@@ -16,7 +16,7 @@ const KEPT_CALLS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Calls(Vec<Call>);
 
-/// One node's figures. Recording allocates only while a histogram grows to the times it sees.
+/// One node's figures. Recording allocates only for times that a histogram has no room for.
 #[derive(Debug)]
 pub(crate) struct Meter {
     window: Tally,
@@ -24,7 +24,7 @@ pub(crate) struct Meter {
     dropped_before: Drops,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) processed: u64,
     pub(crate) produced: u64,
@@ -72,8 +72,8 @@ impl Calls {
 impl Meter {
     pub(crate) fn new() -> Self {
         Self {
-            window: Tally::new(),
-            before: Tally::new(),
+            window: Tally::with_room(),
+            before: Tally::default(),
             dropped_before: Drops::default(),
         }
     }
@@ -123,7 +123,7 @@ impl Meter {
 
     /// What happened since the last call of this; `dropped` counts from the start.
     pub(crate) fn take_window(&mut self, dropped: Drops) -> (Tally, Drops) {
-        let window = mem::replace(&mut self.window, Tally::new());
+        let window = mem::replace(&mut self.window, Tally::with_room());
         self.before.add(&window);
         let before = mem::replace(&mut self.dropped_before, dropped);
         (window, subtract(&dropped, &before))
@@ -131,15 +131,13 @@ impl Meter {
 }
 
 impl Tally {
-    fn new() -> Self {
+    fn with_room() -> Self {
         Self {
-            processed: 0,
-            produced: 0,
-            errors: 0,
-            process: Times::default(),
-            start_age: Times::default(),
-            end_age: Times::default(),
-            lateness: Times::default(),
+            process: Times::with_room(),
+            start_age: Times::with_room(),
+            end_age: Times::with_room(),
+            lateness: Times::with_room(),
+            ..Self::default()
         }
     }
 

@@ -8,7 +8,7 @@ use crate::stats::{Histogram, Quantiles};
 /// Steps between two powers of two, as bits.
 const BITS: u32 = 7;
 
-/// Recording allocates only while the histogram grows to the times it sees.
+/// Recording allocates only for spans longer than there is room for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Times {
     counts: Vec<u32>,
@@ -17,7 +17,18 @@ pub(crate) struct Times {
     max: i64,
 }
 
+/// Spans up to 134 ms have their place from the start, so that a late frame needs no memory.
+const ROOM_NANOS: u64 = 1 << 27;
+
 impl Times {
+    /// One that is recorded into while frames pass.
+    pub(crate) fn with_room() -> Self {
+        Self {
+            counts: Vec::with_capacity(place(ROOM_NANOS)),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn record(&mut self, nanos: i64) {
         let place = place(u64::try_from(nanos).unwrap_or(0));
         match self.counts.get_mut(place) {
