@@ -134,7 +134,7 @@ impl Cell {
 impl Body {
     /// A new node in place of one that failed.
     pub(crate) fn replace(&mut self, node: Box<dyn Node>) {
-        if let Some(place) = self.objects.foremost() {
+        if let Some((place, _)) = self.objects.foremost() {
             *place = node;
         }
     }
@@ -143,7 +143,8 @@ impl Body {
     pub(crate) fn close(&mut self, ports: &Ports, services: &Services) -> Result<(), NodeError> {
         let closed = self.call(ports, services, |node, ctx| node.close(ctx));
         if let Objects::Crew(crew) = &mut self.objects {
-            crew.call_others(ports, services, &self.io, |node, ctx| node.close(ctx))?;
+            let others = crew.call_others(ports, services, &self.io, |node, ctx| node.close(ctx));
+            return closed.and(others);
         }
         closed
     }
@@ -155,10 +156,10 @@ impl Body {
         services: &Services,
         call: impl FnOnce(&mut dyn Node, &mut Context<'_>) -> Result<T, NodeError>,
     ) -> Result<T, NodeError> {
-        let Some(node) = self.objects.foremost() else {
+        let Some((node, copy)) = self.objects.foremost() else {
             return Err(NodeError::Failed("all copies of the node are at work".to_owned()));
         };
-        let (called, panicked) = call_node(node.as_mut(), &mut self.io, 0, (ports, services), call);
+        let (called, panicked) = call_node(node.as_mut(), &mut self.io, copy, (ports, services), call);
         if panicked {
             self.life = Life::Over;
         }
@@ -167,11 +168,20 @@ impl Body {
 }
 
 impl Objects {
+    /// The copy that is called for the node, and its number.
     #[inline]
-    fn foremost(&mut self) -> Option<&mut Box<dyn Node>> {
+    fn foremost(&mut self) -> Option<(&mut Box<dyn Node>, usize)> {
         match self {
-            Self::One(node) => Some(node),
-            Self::Crew(crew) => crew.foremost().map(|hand| &mut hand.node),
+            Self::One(node) => Some((node, 0)),
+            Self::Crew(crew) => crew.foremost().map(|hand| (&mut hand.node, hand.copy)),
+        }
+    }
+
+    /// Copies that compute without the node's lock.
+    pub(crate) fn at_work(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Crew(crew) => crew.at_work(),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Hand {
     pub(crate) node: Box<dyn Node>,
     io: Io,
     /// Which of the copies it is.
-    copy: usize,
+    pub(crate) copy: usize,
 }
 
 /// A call that has returned.
@@ -57,12 +57,18 @@ impl Crew {
         !self.free.is_empty()
     }
 
+    /// Copies that compute.
+    pub(crate) fn at_work(&self) -> usize {
+        self.calls.iter().filter(|call| call.is_none()).count()
+    }
+
     /// The copy that stands for the node where it is opened, closed or made anew.
     pub(crate) fn foremost(&mut self) -> Option<&mut Hand> {
         self.free.first_mut()
     }
 
-    /// Opens or closes the copies behind the foremost. What they send goes nowhere: the foremost has sent it.
+    /// Opens or closes the copies behind the foremost, all of them; gives the first error. What they send goes
+    /// nowhere: the foremost has sent it.
     pub(crate) fn call_others(
         &mut self,
         ports: &Ports,
@@ -70,6 +76,7 @@ impl Crew {
         like: &Io,
         mut call: impl FnMut(&mut dyn Node, &mut crate::run::context::Context<'_>) -> Result<(), NodeError>,
     ) -> Result<(), NodeError> {
+        let mut first = Ok(());
         for hand in self.free.iter_mut().skip(1) {
             hand.io.timestamp = like.timestamp;
             hand.io.headers.clone_from(&like.headers);
@@ -81,9 +88,9 @@ impl Crew {
                 &mut call,
             );
             hand.io.reset();
-            called?;
+            first = first.and(called);
         }
-        Ok(())
+        first
     }
 
     /// Gives a copy for the next call, and the call's number.
@@ -143,9 +150,10 @@ impl Engine {
         };
         drop(body);
         if goes_on {
-            // Now, not when this call returns: others may be free.
-            self.services.pool.publish(index);
+            woken.push(index);
         }
+        // Now, not when this call returns: others may be free.
+        self.publish_woken(woken);
         let (called, panicked) = call_node(
             hand.node.as_mut(),
             &mut hand.io,

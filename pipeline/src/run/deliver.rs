@@ -65,13 +65,22 @@ impl Engine {
         let outputs = body.io.shards.iter_mut().zip(&planned.outlets).zip(&cell.carried);
         for ((shard, outlet), carried) in outputs {
             if shard.has_news() {
-                body.delivered |= !shard.packets.is_empty() && !outlet.readers.is_empty();
-                self.deliver(shard, outlet, carried, now, woken);
+                let sent = !shard.packets.is_empty();
+                let taken = self.deliver(shard, outlet, carried, now, woken);
+                body.delivered |= sent && taken;
             }
         }
     }
 
-    fn deliver(&self, shard: &mut Shard, outlet: &Outlet, carried: &Carried, now: i64, woken: &mut Woken) {
+    /// True if a reader is open.
+    fn deliver(
+        &self,
+        shard: &mut Shard,
+        outlet: &Outlet,
+        carried: &Carried,
+        now: i64,
+        woken: &mut Woken,
+    ) -> bool {
         let bound = shard.announce();
         carried.add(shard.packets.len() as u64);
         if let Some(output) = outlet.observed {
@@ -79,14 +88,15 @@ impl Engine {
         }
         let Some(((last_node, last_input), others)) = outlet.readers.split_last() else {
             shard.discard();
-            return;
+            return false;
         };
+        let mut taken = false;
         for (node, input) in others {
-            self.hand_over((*node, *input), shard.packets.iter().cloned(), bound, now, woken);
+            taken |= self.hand_over((*node, *input), shard.packets.iter().cloned(), bound, now, woken);
         }
         // The last reader gets the packets themselves, so that a lone reader may be a packet's only holder.
         let last = (*last_node, *last_input);
-        self.hand_over(last, shard.packets.drain(..), bound, now, woken);
+        taken | self.hand_over(last, shard.packets.drain(..), bound, now, woken)
     }
 
     /// Shows the observer what is about to be delivered on one of the graph's outputs.
@@ -110,6 +120,7 @@ impl Engine {
         );
     }
 
+    /// True if the reader is open.
     fn hand_over(
         &self,
         (node, input): (usize, usize),
@@ -117,9 +128,9 @@ impl Engine {
         bound: Timestamp,
         now: i64,
         woken: &mut Woken,
-    ) {
+    ) -> bool {
         let (Some(cell), Some(planned)) = (self.cells.get(node), self.plan.nodes.get(node)) else {
-            return;
+            return false;
         };
         let mut inbox = lock(&cell.inbox);
         inbox.deliver(input, packets, bound, now);
@@ -132,8 +143,10 @@ impl Engine {
         // After the policy has looked: it may have cut a full queue down.
         let crossings = inbox.crossings();
         self.tell_drops(node, &mut inbox, now);
+        let open = inbox.phase != Phase::Closed;
         drop(inbox);
         self.apply(planned, crossings, woken);
+        open
     }
 
     #[inline]

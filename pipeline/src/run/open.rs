@@ -127,6 +127,10 @@ impl Engine {
         if let (Ok(()), Objects::Crew(crew)) = (&opened, &mut body.objects) {
             let open = |node: &mut dyn Node, ctx: &mut Context<'_>| node.open(ctx);
             opened = crew.call_others(&cell.ports, &self.services, &body.io, open);
+            if opened.is_err() {
+                // Its own error says less than the one that it is closed for.
+                let _ = body.call(&cell.ports, &self.services, |node, ctx| node.close(ctx));
+            }
         }
         if let Err(error) = opened {
             body.life = Life::Over;

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 use crate::packet::SidePacket;
 use crate::run::current::Current;
 use crate::run::engine::Engine;
-use crate::run::inbox::Phase;
 use crate::run::reload::diff::{Diff, Fate, is_adjusted, maker};
 use crate::run::reload::prepare::Prepared;
 pub use crate::run::reload::report::{ReloadError, ReloadReport};
 use crate::run::reload::switch::Switch;
-use crate::run::{Inputs, Observed, RunStatus, RunningGraph, StartError, threads};
+use crate::run::stuck::Stuck;
+use crate::run::{Inputs, Observed, RunError, RunStatus, RunningGraph, StartError, threads};
 use crate::sync::lock;
 use crate::trace::Tracing;
 use crate::validate::plan::ValidatedGraph;
@@ -77,7 +77,12 @@ impl Current {
             let told = prepared.engine.pre_run().map_err(StartError::PreRun);
             told.map_err(ReloadError::Start)?;
         }
-        let mut report = self.switch(&old, &prepared, &diff, &[])?;
+        let switched = self.switch(&old, &prepared, &diff, &[]);
+        if let (Err(_), false) = (&switched, old.has_handlers_of(&prepared.engine)) {
+            // They heard that a run begins.
+            prepared.engine.post_run(Some(&RunError::Cancelled));
+        }
+        let mut report = switched?;
         let before = std::mem::replace(&mut *lock(&self.threads), prepared.take_threads());
         // The last of the old workers closes the nodes that have no place in the new graph.
         threads::join(before);
@@ -87,7 +92,7 @@ impl Current {
     }
 
     /// Goes over to the same graph with these nodes made anew; their present calls are left to themselves.
-    pub(super) fn replace_stuck(&self, old: &Arc<Engine>, stuck: &[usize]) -> Result<(), ReloadError> {
+    pub(super) fn replace_stuck(&self, old: &Arc<Engine>, stuck: &[Stuck]) -> Result<(), ReloadError> {
         let _one_at_a_time = lock(&self.changing);
         if !Arc::ptr_eq(old, &self.engine()) {
             // A reload came first.
@@ -102,10 +107,11 @@ impl Current {
         };
         let graph = ValidatedGraph(Arc::clone(&old.plan));
         let prepared = Prepared::new(&graph, self.inputs(old, given), &self.progress)?;
-        let diff = Diff::without(old.cells.len(), stuck);
+        let nodes: Vec<usize> = stuck.iter().map(|stuck| stuck.node).collect();
+        let diff = Diff::without(old.cells.len(), &nodes);
         prepared.open(old, &diff)?;
         self.switch(old, &prepared, &diff, stuck)?;
-        for cell in stuck.iter().filter_map(|node| prepared.engine.cells.get(*node)) {
+        for cell in nodes.iter().filter_map(|node| prepared.engine.cells.get(*node)) {
             lock(&cell.meter).failed();
         }
         // Nobody waits for the threads of the old engine: one of them is stuck.
@@ -144,12 +150,13 @@ impl Current {
         old: &Engine,
         prepared: &Prepared,
         diff: &Diff,
-        stuck: &[usize],
+        stuck: &[Stuck],
     ) -> Result<ReloadReport, ReloadError> {
         let end = Instant::now() + LIMIT;
         let pool = &old.services.pool;
         let mut slow = slow_nodes(old);
-        slow.retain(|node| !stuck.contains(node));
+        let is_stuck = |node: &usize| stuck.iter().any(|stuck| stuck.node == *node);
+        slow.retain(|node| !is_stuck(node));
         loop {
             pool.keep_back(slow.iter().copied());
             while let Some(node) = slow.iter().copied().find(|node| is_running(old, *node)) {
@@ -159,10 +166,20 @@ impl Current {
                 }
                 pool.wait_for_workers(STOP);
             }
+            let Some(given_up) = workers_in(old, stuck) else {
+                pool.release();
+                return Err(ReloadError::CameBack);
+            };
             // From here on nobody feeds the graph.
             let mut place = self.engine.write().unwrap_or_else(PoisonError::into_inner);
             let began = Instant::now();
-            if pool.hold_all(STOP, stuck.len()) {
+            let held = pool.hold_all(STOP, given_up);
+            if held && !pool.is_halted() && workers_in(old, stuck) != Some(given_up) {
+                // One came back, and another may be at work in its place.
+                pool.release();
+                continue;
+            }
+            if held {
                 if pool.is_halted() || old.stopping.load(Ordering::SeqCst) {
                     pool.release();
                     return Err(ReloadError::Over);
@@ -194,7 +211,7 @@ impl Current {
             }
             drop(place);
             // What runs now is slower than it usually is.
-            let running = (0..old.cells.len()).filter(|node| is_running(old, *node) && !stuck.contains(node));
+            let running = (0..old.cells.len()).filter(|node| is_running(old, *node) && !is_stuck(node));
             slow.extend(running);
             if Instant::now() > end {
                 pool.release();
@@ -224,9 +241,14 @@ fn slow_nodes(old: &Engine) -> Vec<usize> {
         .collect()
 }
 
+/// Workers that are in the calls of these nodes; none when a node came back.
+fn workers_in(engine: &Engine, stuck: &[Stuck]) -> Option<usize> {
+    stuck.iter().map(|stuck| stuck.workers(engine)).sum()
+}
+
 fn is_running(engine: &Engine, node: usize) -> bool {
     let cell = engine.cells.get(node);
-    cell.is_some_and(|cell| lock(&cell.inbox).phase == Phase::Running)
+    cell.is_some_and(|cell| lock(&cell.inbox).is_at_work())
 }
 
 fn name_nodes(report: &mut ReloadReport, old: &Engine, new: &Engine, diff: &Diff) {

@@ -23,6 +23,8 @@ enum Step {
     Gathered,
     Forward(Timestamp),
     Close(Vec<Gathered>),
+    /// Nothing to do any more.
+    Rest,
     /// Not before this time.
     Later(i64),
 }
@@ -46,7 +48,8 @@ impl Engine {
             self.open_late(index, cell, planned, &mut body, woken);
             return self.services.pool.clock().nanos();
         }
-        if !body.objects.has_free() {
+        // A batch that is flushed at the end queues its node once more.
+        if body.life == Life::Over || !body.objects.has_free() {
             return now;
         }
         let (step, crossings) = {
@@ -71,7 +74,16 @@ impl Engine {
         };
         match step {
             None => now,
-            Some(Step::Process) => self.process(&mut running, now, woken),
+            Some(Step::Rest) => {
+                // What was too old is under way no more.
+                self.fewer_under_way(index, woken);
+                now
+            }
+            Some(Step::Process) => {
+                // A source that has room again needn't wait for this call.
+                self.publish_woken(woken);
+                self.process(&mut running, now, woken)
+            }
             Some(Step::Batch(sets)) => self.process_sets(&mut running, sets, now, woken),
             Some(Step::Gathered) => {
                 self.settle(&mut running, now, woken);
@@ -91,6 +103,14 @@ impl Engine {
                 self.services.pool.wake_node_at(index, at);
                 now
             }
+        }
+    }
+
+    /// Offers others what was woken before a call.
+    #[inline]
+    pub(super) fn publish_woken(&self, woken: &mut Woken) {
+        for node in woken.drain(..) {
+            self.services.pool.publish(node);
         }
     }
 
@@ -137,7 +157,7 @@ impl Engine {
         match inbox.settle(now, latest_start) {
             Readiness::Wait => {
                 inbox.phase = Phase::Idle;
-                None
+                Some(Step::Rest)
             }
             Readiness::Process(at) if inbox.gathers() => {
                 Some(inbox.gather(at).map_or(Step::Gathered, Step::Batch))

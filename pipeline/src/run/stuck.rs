@@ -6,17 +6,41 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::run::current::Current;
 use crate::run::engine::Engine;
-use crate::run::inbox::Phase;
 use crate::sync::lock;
 
 /// Looks per declared time.
 const LOOKS: u32 = 4;
+
+/// A node that doesn't come back from a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stuck {
+    pub(super) node: usize,
+    /// Calls that had ended when it went in.
+    calls: u64,
+}
+
+impl Stuck {
+    /// Workers that are in its calls; none when it came back meanwhile.
+    pub(super) fn workers(self, engine: &Engine) -> Option<usize> {
+        let cell = engine.cells.get(self.node)?;
+        let calls = {
+            let inbox = lock(&cell.inbox);
+            inbox.calls.len() + lock(&cell.meter).calls()
+        };
+        let workers = match cell.body.try_lock() {
+            Ok(body) => body.objects.at_work(),
+            Err(TryLockError::Poisoned(broken)) => broken.into_inner().objects.at_work(),
+            Err(TryLockError::WouldBlock) => 1,
+        };
+        (calls == self.calls && workers > 0).then_some(workers)
+    }
+}
 
 /// Per node name: calls that had ended when the present one was first seen, and when that was.
 type Seen = BTreeMap<String, (u64, Instant)>;
@@ -49,7 +73,7 @@ impl Current {
             if stuck.is_empty() {
                 continue;
             }
-            let named = stuck.iter().filter_map(|node| engine.plan.nodes.get(*node));
+            let named = stuck.iter().filter_map(|stuck| engine.plan.nodes.get(stuck.node));
             let names: Vec<&str> = named.map(|node| node.name.as_str()).collect();
             match self.replace_stuck(&engine, &stuck) {
                 Ok(()) => tracing::warn!(nodes = ?names, "stuck: given up, and made anew"),
@@ -66,13 +90,13 @@ fn shortest(engine: &Engine) -> Option<Duration> {
 }
 
 /// Nodes that were in one and the same call for as long as they declare.
-fn stuck_nodes(engine: &Engine, seen: &mut Seen, now: Instant) -> Vec<usize> {
+fn stuck_nodes(engine: &Engine, seen: &mut Seen, now: Instant) -> Vec<Stuck> {
     let mut stuck = Vec::new();
     for (index, (cell, node)) in engine.cells.iter().zip(&engine.plan.nodes).enumerate() {
         let Some(limit) = node.stuck_after else { continue };
         let calls = {
             let inbox = lock(&cell.inbox);
-            if inbox.phase != Phase::Running {
+            if !inbox.is_at_work() {
                 seen.remove(&node.name);
                 continue;
             }
@@ -83,7 +107,7 @@ fn stuck_nodes(engine: &Engine, seen: &mut Seen, now: Instant) -> Vec<usize> {
             *since = (calls, now);
         }
         if i64::try_from(now.duration_since(since.1).as_nanos()).unwrap_or(i64::MAX) >= limit {
-            stuck.push(index);
+            stuck.push(Stuck { node: index, calls });
         }
     }
     stuck

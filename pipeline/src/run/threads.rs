@@ -20,6 +20,27 @@ pub(super) fn start(
     opens: bool,
     threads: &Mutex<Vec<JoinHandle<()>>>,
 ) -> Result<(), StartError> {
+    let clock = engine.services.pool.clock();
+    let time_passes = matches!(clock.wait_for(clock.nanos()), Wait::Sleep(_));
+    // All at once: the first to leave must not take itself for the last.
+    let all = workers.iter().sum::<usize>() + usize::from(time_passes);
+    engine.live_workers.fetch_add(all, Ordering::SeqCst);
+    let started = spawn_all(engine, workers, opens, time_passes, threads);
+    if started.is_err() {
+        let missing = all.saturating_sub(lock(threads).len());
+        engine.live_workers.fetch_sub(missing, Ordering::SeqCst);
+        engine.services.pool.halt();
+    }
+    started
+}
+
+fn spawn_all(
+    engine: &Arc<Engine>,
+    workers: &[usize],
+    opens: bool,
+    time_passes: bool,
+    threads: &Mutex<Vec<JoinHandle<()>>>,
+) -> Result<(), StartError> {
     for (lane, count) in workers.iter().enumerate() {
         let executor = lane
             .checked_sub(1)
@@ -39,8 +60,6 @@ pub(super) fn start(
             lock(threads).push(spawn(engine, thread, run)?);
         }
     }
-    let clock = engine.services.pool.clock();
-    let time_passes = matches!(clock.wait_for(clock.nanos()), Wait::Sleep(_));
     if time_passes {
         let thread = thread::Builder::new().name("pipeline-time".to_owned());
         lock(threads).push(spawn(engine, thread, worker::stand_in)?);
@@ -61,13 +80,8 @@ fn spawn(
     thread: thread::Builder,
     run: impl FnOnce(&Arc<Engine>) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    engine.live_workers.fetch_add(1, Ordering::SeqCst);
     let own = Arc::clone(engine);
-    let spawned = thread.spawn(move || run(&own));
-    if spawned.is_err() {
-        engine.live_workers.fetch_sub(1, Ordering::SeqCst);
-    }
-    spawned
+    thread.spawn(move || run(&own))
 }
 
 /// Lowers the calling thread's share of the processor. On Linux a thread has its own niceness.

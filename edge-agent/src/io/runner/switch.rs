@@ -77,6 +77,8 @@ fn switch(graph: &RunningGraph, order: &Order, threads: usize) -> Outcome {
             Outcome::Kept(open_failed(error.to_string()))
         }
         // What replaces a graph that is stuck, or has just ended, must not need its help.
-        Err(error @ (ReloadError::Busy { .. } | ReloadError::Over)) => Outcome::Impossible(error.to_string()),
+        Err(error @ (ReloadError::Busy { .. } | ReloadError::CameBack | ReloadError::Over)) => {
+            Outcome::Impossible(error.to_string())
+        }
     }
 }

@@ -221,6 +221,11 @@ impl Inbox {
         self.running = self.overlapping.front().copied();
     }
 
+    /// Whether a call goes on.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.phase == Phase::Running || self.running.is_some()
+    }
+
     /// Whether sets are gathered before the node is called.
     pub(crate) fn gathers(&self) -> bool {
         self.batch > 1

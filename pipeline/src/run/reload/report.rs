@@ -71,6 +71,8 @@ pub enum ReloadError {
     Start(#[from] StartError),
     #[error("node {node}: Open failed: {problem}")]
     Open { node: String, problem: String },
+    #[error("the node came back from its call meanwhile")]
+    CameBack,
     #[error("node {node} didn't come to the end of its call within {} s", limit.as_secs())]
     Busy { node: String, limit: Duration },
     #[error("the run is over, or about to end")]

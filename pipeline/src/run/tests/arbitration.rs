@@ -286,3 +286,49 @@ nodes:
     running.wait_timeout(LIMIT).unwrap().unwrap();
     assert_eq!(seen.seen()["c"].len(), 21);
 }
+
+/// What is dropped as too old is under way no more, whoever waits for that.
+#[test]
+fn a_frame_that_is_dropped_on_its_way_lets_the_next_one_in() {
+    let text = camera("camera", "a")
+        + "- {name: door, calculator: PassThrough, inputs: [a], outputs: [b], inFlight: 1}
+- {name: slow, calculator: Busy, options: {forMs: 20}, inputs: [b], outputs: [c]}
+- {name: end, calculator: Discard, inputs: [c], maxAge: 10ms}
+";
+    let stats = stats_of(&format!("nodes:\n{text}"), 2);
+    let (slow, end) = (node(&stats, "slow"), node(&stats, "end"));
+    assert_eq!(
+        (slow.processed, end.processed, end.drops.age),
+        (300, 0, 300),
+        "{stats:?}"
+    );
+}
+
+/// Only the last set of a batch is called for at the end; then the node is closed, not at work.
+#[test]
+fn a_batch_flushed_at_the_end_leaves_its_node_closed() {
+    let graph = graph(
+        "inputStreams: [a, b]
+nodes:
+- {name: pairs, calculator: PassThrough, inputs: [a], outputs: [c], inputPolicy: {default: {batchSize: 2}}}
+- {calculator: Discard, inputs: [b]}
+- {calculator: Discard, inputs: [c]}",
+    );
+    let clock = Arc::new(VirtualClock::by_hand(0));
+    let inputs = Inputs {
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        ..Inputs::default()
+    };
+    let running = graph.start(inputs).unwrap();
+    for time in 0..3 {
+        running.feed("a", Packet::new(time, at(time))).unwrap();
+    }
+    running.close_input("a").unwrap();
+    running.wait_idle();
+    clock.advance(Duration::from_mins(1));
+    running.wait_idle();
+    assert_eq!(
+        (node(&running.stats(), "pairs").processed, running.stalls()),
+        (3, vec![])
+    );
+}
