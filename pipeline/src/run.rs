@@ -31,6 +31,7 @@ mod watch;
 pub(crate) mod worker;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
@@ -363,6 +364,7 @@ fn cell(planned: &PlannedNode, observed: bool, services: &GraphServices) -> Resu
             .iter()
             .map(|port| (port.tag, port.index))
             .collect(),
+        after_stuck: AtomicBool::new(false),
         side: OnceLock::new(),
         side_outputs: side_outputs.collect(),
         services: services.requested(&planned.contract.services),

@@ -139,7 +139,13 @@ impl Node for Inference {
             ctx.backend().load(&model)
         };
         let session = if self.options.share_session {
-            shared(ctx.backend(), &model, self.options.any_size, ctx.copy(), load)?
+            shared(
+                ctx.backend(),
+                &model,
+                self.options.any_size,
+                (ctx.copy(), ctx.is_after_stuck()),
+                load,
+            )?
         } else {
             Arc::new(Shared::new(
                 ctx.backend(),

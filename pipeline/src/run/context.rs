@@ -1,5 +1,6 @@
 //! What a node sees of the graph during a call.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub(crate) struct Ports {
     pub(crate) node: String,
     pub(crate) inputs: Vec<(&'static str, usize)>,
     pub(crate) outputs: Vec<(&'static str, usize)>,
+    /// The node takes the place of one that didn't come back from a call.
+    pub(crate) after_stuck: AtomicBool,
     /// Set when the node opens.
     pub(crate) side: OnceLock<Vec<(&'static str, usize, SidePacket)>>,
     pub(crate) side_outputs: Vec<(&'static str, usize, PortType)>,
@@ -112,6 +115,12 @@ impl Context<'_> {
     /// for itself.
     pub fn copy(&self) -> usize {
         self.copy
+    }
+
+    /// In Open: whether the node before this one is given up in a call that didn't return. What that call may hold,
+    /// a lock or a device, isn't free.
+    pub fn is_after_stuck(&self) -> bool {
+        self.ports.after_stuck.load(Ordering::Relaxed)
     }
 
     pub fn input_count(&self) -> usize {

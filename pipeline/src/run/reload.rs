@@ -109,6 +109,9 @@ impl Current {
         let prepared = Prepared::new(&graph, self.inputs(old, given), &self.progress)?;
         let nodes: Vec<usize> = stuck.iter().map(|stuck| stuck.node).collect();
         let diff = Diff::without(old.cells.len(), &nodes);
+        for cell in nodes.iter().filter_map(|node| prepared.engine.cells.get(*node)) {
+            cell.ports.after_stuck.store(true, Ordering::Relaxed);
+        }
         prepared.open(old, &diff)?;
         self.switch(old, &prepared, &diff, stuck)?;
         for cell in nodes.iter().filter_map(|node| prepared.engine.cells.get(*node)) {

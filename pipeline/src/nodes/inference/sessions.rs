@@ -27,7 +27,7 @@ pub(super) fn shared(
     backend: &Arc<dyn Backend>,
     model: &Model,
     any_size: bool,
-    copy: usize,
+    (copy, after_stuck): (usize, bool),
     load: impl FnOnce() -> Result<Box<dyn Session>, BackendError>,
 ) -> Result<Arc<Shared>, BackendError> {
     let same = |shared: &Arc<Shared>| {
@@ -35,7 +35,10 @@ pub(super) fn shared(
             && Arc::ptr_eq(&shared.bytes, &model.bytes)
             && (shared.threads, shared.any_size, shared.copy) == (model.threads, any_size, copy)
     };
-    if let Some(found) = lock(&LOADED).iter().filter_map(Weak::upgrade).find(same) {
+    if after_stuck {
+        // Nobody shall wait for a session whose call doesn't return.
+        lock(&LOADED).retain(|shared| shared.upgrade().is_some_and(|shared| !same(&shared)));
+    } else if let Some(found) = lock(&LOADED).iter().filter_map(Weak::upgrade).find(same) {
         return Ok(found);
     }
     // Without the lock: loading takes seconds, and another graph's models may wait.

@@ -160,3 +160,20 @@ fn integers_inside_numbers_outside() {
     let (seen, _, _) = play(text, backend, &[("a", vec![1.0, 2.0])]);
     assert_eq!(seen, ["x@5 [0.5, 1.0]"]);
 }
+
+/// Else the node made anew would wait for the session that the hung call holds, and hang too.
+#[test]
+fn after_a_call_that_hangs_a_model_is_loaded_anew() {
+    let backend: Arc<dyn Backend> = Arc::new(PlusOne::default());
+    let model = Model {
+        name: "m".to_owned(),
+        bytes: Arc::from(Vec::new()),
+        threads: 1,
+    };
+    let open =
+        |after_stuck| shared(&backend, &model, false, (0, after_stuck), || backend.load(&model)).unwrap();
+    let hung = open(false);
+    let anew = open(true);
+    assert!(!Arc::ptr_eq(&hung, &anew));
+    assert!(Arc::ptr_eq(&anew, &open(false)));
+}
