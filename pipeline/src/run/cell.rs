@@ -1,6 +1,7 @@
 //! One node of a running graph: its inbox, its body and its figures, each under its own lock.
 //!
-//! Lock order: body, then any inbox (never two inboxes at once), then meter.
+//! Lock order: body, then any inbox, then meter. Of inboxes a second one only behind that of a node which feeds its own,
+//! as the limiter takes them.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -139,10 +140,10 @@ impl Body {
         }
     }
 
-    /// Closes the node; gives what its first copy said.
+    /// Closes the node, all copies of it; gives the first error.
     pub(crate) fn close(&mut self, ports: &Ports, services: &Services) -> Result<(), NodeError> {
         let closed = self.call(ports, services, |node, ctx| node.close(ctx));
-        if let Objects::Crew(crew) = &mut self.objects {
+        if let Some(crew) = self.objects.crew() {
             let others = crew.call_others(ports, services, &self.io, |node, ctx| node.close(ctx));
             return closed.and(others);
         }
@@ -174,6 +175,13 @@ impl Objects {
         match self {
             Self::One(node) => Some((node, 0)),
             Self::Crew(crew) => crew.foremost().map(|hand| (&mut hand.node, hand.copy)),
+        }
+    }
+
+    pub(super) fn crew(&mut self) -> Option<&mut Crew> {
+        match self {
+            Self::One(_) => None,
+            Self::Crew(crew) => Some(crew),
         }
     }
 

@@ -8,10 +8,11 @@ use std::sync::MutexGuard;
 
 use crate::node::{Flow, Node, NodeError};
 use crate::packet::Packet;
-use crate::run::cell::{Body, Cell, Life, Objects, call_node};
-use crate::run::context::{Io, Ports, Services};
+use crate::run::cell::{Body, Cell, Life, call_node};
+use crate::run::context::{Context, Io, Ports, Services};
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::Phase;
+use crate::run::shard::Shard;
 use crate::run::step::Running;
 use crate::sync::lock;
 use crate::timestamp::Timestamp;
@@ -74,7 +75,7 @@ impl Crew {
         ports: &Ports,
         services: &Services,
         like: &Io,
-        mut call: impl FnMut(&mut dyn Node, &mut crate::run::context::Context<'_>) -> Result<(), NodeError>,
+        mut call: impl FnMut(&mut dyn Node, &mut Context<'_>) -> Result<(), NodeError>,
     ) -> Result<(), NodeError> {
         let mut first = Ok(());
         for hand in self.free.iter_mut().skip(1) {
@@ -133,10 +134,10 @@ impl Engine {
         woken: &mut Woken,
     ) -> i64 {
         let body_now = &mut *body;
-        let Some((crew, (number, mut hand))) = crew(&mut body_now.objects).and_then(|crew| {
-            let lent = crew.lend()?;
-            Some((crew, lent))
-        }) else {
+        let Some(crew) = body_now.objects.crew() else {
+            return start;
+        };
+        let Some((number, mut hand)) = crew.lend() else {
             return start;
         };
         std::mem::swap(&mut hand.io.inputs, &mut body_now.io.inputs);
@@ -164,7 +165,7 @@ impl Engine {
         let end = self.services.pool.clock().nanos();
         self.trace_call(index, &hand.io, false, (start, end));
         let mut body = lock(&cell.body);
-        if let Some(crew) = crew_of(&mut body) {
+        if let Some(crew) = body.objects.crew() {
             crew.returned(
                 number,
                 Done {
@@ -176,7 +177,7 @@ impl Engine {
                 },
             );
         }
-        while let Some(done) = crew_of(&mut body).and_then(Crew::next_done) {
+        while let Some(done) = body.objects.crew().and_then(Crew::next_done) {
             let mut running = Running {
                 index,
                 cell,
@@ -200,7 +201,7 @@ impl Engine {
         let body = &mut *running.body;
         body.io.timestamp = hand.io.timestamp;
         body.io.take_over(&mut hand.io, called.is_ok());
-        if let Some(crew) = crew_of(body) {
+        if let Some(crew) = body.objects.crew() {
             crew.give_back(hand, called.is_err());
         }
         if body.life != Life::Open {
@@ -213,22 +214,11 @@ impl Engine {
     }
 }
 
-fn crew(objects: &mut Objects) -> Option<&mut Crew> {
-    match objects {
-        Objects::One(_) => None,
-        Objects::Crew(crew) => Some(crew),
-    }
-}
-
-fn crew_of(body: &mut Body) -> Option<&mut Crew> {
-    crew(&mut body.objects)
-}
-
 impl Io {
     /// Forgets what the last call left.
     fn reset(&mut self) {
         self.inputs.fill(Packet::empty(Timestamp::UNSTARTED));
-        self.shards.iter_mut().for_each(crate::run::shard::Shard::reset);
+        self.shards.iter_mut().for_each(Shard::reset);
         self.side.clear();
         self.wake_at = None;
         self.late = None;

@@ -87,7 +87,7 @@ pub(crate) struct Inbox {
     pub(crate) traced: Traced,
     /// The time of the set that the node works on; of several the first.
     pub(crate) running: Option<Timestamp>,
-    /// Where calls overlap: the times of all sets whose results haven't left.
+    /// Where calls overlap: the times of all sets whose results haven't left. Others don't touch this memory.
     overlapping: VecDeque<Timestamp>,
 }
 

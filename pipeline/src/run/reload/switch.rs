@@ -6,6 +6,7 @@ use std::sync::TryLockError;
 use std::sync::atomic::Ordering;
 
 use crate::run::cell::{Cell, Life, rules};
+use crate::run::deliver::Carried;
 use crate::run::engine::{Engine, Woken};
 use crate::run::inbox::{Inbox, Phase, Stream};
 use crate::run::reload::diff::{Diff, Fate};
@@ -55,20 +56,25 @@ impl Switch<'_> {
             .collect()
     }
 
+    /// Who writes a stream in the old graph, and by which output.
+    fn old_writer(&self, stream: &str) -> Option<(&Cell, usize)> {
+        let mut nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
+        nodes.find_map(|(node, cell)| {
+            let output = node.outputs.iter().position(|port| port.stream == stream)?;
+            Some((cell, output))
+        })
+    }
+
     /// The bound of a stream in the old graph; none where a kept node or nobody has it.
     fn old_bound(&self, stream: &str) -> Option<Timestamp> {
-        let nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
-        let mut bounds = nodes.filter_map(|(node, cell)| {
-            let output = node.outputs.iter().position(|port| port.stream == stream)?;
-            // A node that is stuck keeps its body to itself.
-            let body = match cell.body.try_lock() {
-                Ok(body) => body,
-                Err(TryLockError::Poisoned(broken)) => broken.into_inner(),
-                Err(TryLockError::WouldBlock) => return None,
-            };
-            Some(body.io.shards.get(output)?.bound())
-        });
-        bounds.next()
+        let (cell, output) = self.old_writer(stream)?;
+        // A node that is stuck keeps its body to itself.
+        let body = match cell.body.try_lock() {
+            Ok(body) => body,
+            Err(TryLockError::Poisoned(broken)) => broken.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(body.io.shards.get(output)?.bound())
     }
 
     /// Gives the phase that the node was in, and how many packets had no place.
@@ -150,18 +156,11 @@ impl Switch<'_> {
     fn count_on(&self) {
         for (cell, planned) in self.new.cells.iter().zip(&self.new.plan.nodes) {
             for (port, carried) in planned.outputs.iter().zip(&cell.carried) {
-                carried.add(self.old_count(&port.stream));
+                let before = self.old_writer(&port.stream);
+                let before = before.and_then(|(cell, output)| cell.carried.get(output));
+                carried.add(before.map_or(0, Carried::get));
             }
         }
-    }
-
-    fn old_count(&self, stream: &str) -> u64 {
-        let nodes = self.old.plan.nodes.iter().zip(&self.old.cells);
-        let mut counts = nodes.filter_map(|(node, cell)| {
-            let output = node.outputs.iter().position(|port| port.stream == stream)?;
-            Some(cell.carried.get(output)?.get())
-        });
-        counts.next().unwrap_or(0)
     }
 
     /// The latest bound that readers know, of those whose streams haven't ended.

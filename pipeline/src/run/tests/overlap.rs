@@ -16,12 +16,15 @@ use crate::{load_graph, validate};
 
 /// Takes 0, 10 or 20 ms by its number, and misbehaves on one of them.
 #[derive(Debug)]
-struct Uneven(UnevenOptions);
+struct Uneven {
+    options: UnevenOptions,
+    copy: usize,
+}
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct UnevenOptions {
-    /// error, panic or stop.
+    /// error, panic or stop on one number; copy: an error of the third copy, whenever it is called.
     kind: String,
     on: i64,
 }
@@ -40,16 +43,24 @@ impl Calculator for Uneven {
     }
 
     fn new(options: UnevenOptions) -> Self {
-        Self(options)
+        Self { options, copy: 0 }
     }
 }
 
 impl Node for Uneven {
+    fn open(&mut self, ctx: &mut Context<'_>) -> Result<(), NodeError> {
+        self.copy = ctx.copy();
+        Ok(())
+    }
+
     fn process(&mut self, ctx: &mut Context<'_>) -> Result<Flow, NodeError> {
         let number = ctx.get::<i64>(0)?.copied().unwrap_or_default();
         ctx.spend(Duration::from_millis(10 * number.unsigned_abs().wrapping_rem(3)));
-        if number == self.0.on {
-            match self.0.kind.as_str() {
+        if self.options.kind == "copy" && self.copy == 2 {
+            return Err(NodeError::Failed("its session is broken".to_owned()));
+        }
+        if number == self.options.on {
+            match self.options.kind.as_str() {
                 "error" => return Err(NodeError::Failed("lens cap on".to_owned())),
                 "panic" => panic!("index 9 of 3"),
                 "stop" => return Ok(Flow::Stop),
@@ -146,6 +157,21 @@ fn a_copy_that_fails_is_made_anew_and_the_others_go_on() {
         );
         assert_eq!(node(&running.stats(), "uneven").errors, 1);
     }
+}
+
+/// Else it would use what another copy has for itself.
+#[test]
+fn a_copy_made_anew_keeps_its_number() {
+    let (running, _, _) = run("parallel: 3, onFailure: restart, options: {kind: copy}");
+    outcome(&running).unwrap();
+    assert!(node(&running.stats(), "uneven").errors > 1);
+}
+
+#[test]
+fn a_source_that_is_held_back_goes_on_before_the_call_that_made_room() {
+    let (running, _, clock) = run("parallel: 3, queueSize: 1");
+    outcome(&running).unwrap();
+    assert!(clock.nanos() <= 200_000_000, "{}", clock.nanos());
 }
 
 #[test]
