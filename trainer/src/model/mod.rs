@@ -3,10 +3,12 @@
 mod modules;
 
 use export::Weights;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
 use search::space::{Architecture, BlockKey};
 use tch::{TchError, Tensor, no_grad};
 
-use modules::Module;
+use modules::{Fresh, Module};
 
 /// One trainable or running tensor.
 #[derive(Debug)]
@@ -44,10 +46,13 @@ struct Block {
 impl Net {
     /// A network with fresh weights; the same seed gives the same ones.
     pub fn new(architecture: &Architecture, seed: u64) -> Result<Self, TchError> {
-        tch::manual_seed(seed as i64);
-        let mut tensors = Vec::new();
+        // Not libtorch's generator: it is the whole process's, and two networks made at once would mix their numbers.
+        let mut fresh = Fresh {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            tensors: Vec::new(),
+        };
         let block = |(index, key): (usize, &BlockKey)| {
-            let module = |layer| Module::new(&layer, index, &mut tensors);
+            let module = |layer| Module::new(&layer, index, &mut fresh);
             let modules = key.layers().into_iter().map(module).collect::<Result<_, _>>()?;
             Ok(Block {
                 modules,
@@ -63,7 +68,7 @@ impl Net {
         Ok(Self {
             architecture: architecture.clone(),
             blocks,
-            tensors,
+            tensors: fresh.tensors,
         })
     }
 

@@ -1,7 +1,10 @@
 //! One layer in libtorch.
 
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 use search::space::{Activation, Convolution, Layer};
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{Named, Role};
 
@@ -41,8 +44,8 @@ pub(super) struct Affine {
 
 impl Module {
     /// A fresh layer; its tensors are also entered into the list.
-    pub(super) fn new(layer: &Layer, block: usize, tensors: &mut Vec<Named>) -> Result<Self, TchError> {
-        let mut list = List { block, tensors };
+    pub(super) fn new(layer: &Layer, block: usize, fresh: &mut Fresh) -> Result<Self, TchError> {
+        let mut list = List { block, fresh };
         Ok(match *layer {
             Layer::Convolution(conv) => Self::Convolution(
                 Filter::new(&conv, &mut list)?,
@@ -100,12 +103,27 @@ fn activate(mut value: Tensor, activation: Option<Activation>) -> Result<Tensor,
     }
 }
 
+/// What a network's fresh numbers are drawn from, and its tensors so far.
+pub(super) struct Fresh {
+    pub(super) rng: ChaCha8Rng,
+    pub(super) tensors: Vec<Named>,
+}
+
 struct List<'a> {
     block: usize,
-    tensors: &'a mut Vec<Named>,
+    fresh: &'a mut Fresh,
 }
 
 impl List<'_> {
+    /// Normal with variance gain / fan.
+    fn normal(&mut self, shape: &[i64], fan: i64, gain: f64) -> Result<Tensor, TchError> {
+        let deviation = (gain / fan.max(1) as f64).sqrt() as f32;
+        let count: i64 = shape.iter().product();
+        let mut draw = || self.fresh.rng.sample::<f32, _>(StandardNormal) * deviation;
+        let numbers: Vec<f32> = (0..count).map(|_| draw()).collect();
+        Tensor::f_from_slice(&numbers)?.f_view(shape)
+    }
+
     fn enter(&mut self, name: &str, tensor: Tensor, role: Role) -> Result<Tensor, TchError> {
         let tensor = if role == Role::Running {
             tensor
@@ -113,7 +131,7 @@ impl List<'_> {
             tensor.f_set_requires_grad(true)?
         };
         let shared = tensor.shallow_clone();
-        self.tensors.push(Named {
+        self.fresh.tensors.push(Named {
             name: format!("{}.{name}", self.block),
             tensor,
             role,
@@ -139,7 +157,7 @@ impl Filter {
             i64::from(kernel),
             i64::from(groups),
         );
-        let weight = normal(
+        let weight = list.normal(
             &[outputs, inputs / groups, kernel, kernel],
             kernel * kernel * outputs / groups,
             2.0,
@@ -195,7 +213,7 @@ impl Norm {
 
 impl Affine {
     fn new(name: &str, shape: &[i64], list: &mut List<'_>) -> Result<Self, TchError> {
-        let weight = normal(shape, shape[1], 1.0)?;
+        let weight = list.normal(shape, shape[1], 1.0)?;
         let bias = Tensor::f_zeros(&shape[..1], FLOAT_CPU)?;
         Ok(Self {
             weight: list.enter(&format!("{name}.weight"), weight, Role::Weight)?,
@@ -206,12 +224,6 @@ impl Affine {
     fn convolve(&self, input: &Tensor) -> Result<Tensor, TchError> {
         input.f_conv2d(&self.weight, Some(&self.bias), [1, 1], [0, 0], [1, 1], 1)
     }
-}
-
-/// Normal with variance gain / fan.
-fn normal(shape: &[i64], fan: i64, gain: f64) -> Result<Tensor, TchError> {
-    let deviation = (gain / fan.max(1) as f64).sqrt();
-    no_grad(|| Tensor::f_randn(shape, FLOAT_CPU)?.f_mul_scalar(deviation))
 }
 
 /// The same numbers with the channels last in memory: convolutions follow the order of their weights.

@@ -27,9 +27,15 @@ fn has_the_parameters_that_were_counted() {
 #[test]
 fn the_same_seed_gives_the_same_network() {
     let architecture: Architecture = EVERYTHING.parse().unwrap();
-    let weights = |seed| Net::new(&architecture, seed).unwrap().weights().unwrap();
+    let weights = &|seed| Net::new(&architecture, seed).unwrap().weights().unwrap();
     assert_eq!(weights(3), weights(3));
     assert_ne!(weights(3), weights(4));
+    // Also while others are made.
+    let made: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|i| scope.spawn(move || weights(3 + i % 2))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(made.iter().step_by(2).all(|weights| *weights == made[0]));
 }
 
 #[test]

@@ -128,7 +128,8 @@ fn going_on() -> watch::Receiver<bool> {
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_trains_and_hands_in() {
     let (data, memory) = (folder(250), Shared::default());
-    memory.lock().unwrap().document = Some(document(data.path(), 6));
+    // Three steps an epoch: enough for the running statistics to arrive where the batches' own are.
+    memory.lock().unwrap().document = Some(document(data.path(), 20));
     let client = serve(memory.clone()).await;
     let claimed = client.claim("j1").await.unwrap().unwrap();
     let done = trial::run(&client, claimed, going_on()).await.unwrap();
