@@ -2,6 +2,7 @@
 //!
 //! A block without a row is an error that names it, never a guess.
 
+pub mod expected;
 pub mod linear;
 pub mod transfer;
 

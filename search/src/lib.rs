@@ -6,6 +6,7 @@
 
 pub mod constraint;
 pub mod coverage;
+pub mod gates;
 pub mod halving;
 pub mod landscape;
 pub mod latency;

@@ -9,6 +9,12 @@ use rand_chacha::ChaCha8Rng;
 pub enum Purpose {
     Ask = 1,
     Calibration = 2,
+    /// Networks that a step of a supernet trains.
+    Supernet = 3,
+    Gates = 4,
+    /// Networks by which a supernet's ranks are compared with those of networks trained alone.
+    Comparison = 5,
+    Finalists = 6,
 }
 
 pub fn generator(seed: u64, trial: u64, purpose: Purpose) -> ChaCha8Rng {

@@ -5,6 +5,7 @@ mod architecture;
 mod check;
 mod config;
 mod cost;
+mod extremes;
 mod key;
 mod layer;
 mod preset;
@@ -191,7 +192,7 @@ impl Space {
     }
 
     /// Which slots of a point have an effect: blocks beyond a stage's depth have none.
-    pub(crate) fn effective(&self, choices: &Choices) -> Vec<bool> {
+    pub fn effective(&self, choices: &Choices) -> Vec<bool> {
         let mut depth = 0;
         let mut effective = |(slot, option): (&Slot, &u8)| match slot.kind {
             SlotKind::Depth { .. } => {
@@ -250,10 +251,10 @@ impl Space {
         blocks.iter().enumerate().map(encode).collect()
     }
 
-    // What the walk over all blocks of the space needs; `nearest` walks it too.
+    // What a walk over all blocks of the space needs.
 
     /// All pairs of resolution and width, in slot order.
-    pub(crate) fn scales(&self) -> impl Iterator<Item = (u32, f64)> {
+    pub fn scales(&self) -> impl Iterator<Item = (u32, f64)> {
         let widths = &self.filled.widths;
         self.filled
             .resolutions
@@ -262,13 +263,13 @@ impl Space {
     }
 
     /// The stem with its output channels and resolution.
-    pub(crate) fn stem(&self, resolution: u32, width: f64) -> (BlockKey, u32, u32) {
+    pub fn stem(&self, resolution: u32, width: f64) -> (BlockKey, u32, u32) {
         let key = self.stem_part(width).at(self.filled.channels, resolution);
         (key, key.outputs, key.output_resolution())
     }
 
     /// What the block at this place of a stage may be, in the order of its slot's options.
-    pub(crate) fn block_options(
+    pub fn block_options(
         &self,
         stage: usize,
         place: usize,
@@ -281,19 +282,23 @@ impl Space {
             .map(move |o| self.part(stage, place, inputs, width, *o).at(inputs, resolution))
     }
 
-    pub(crate) fn head_key(&self, inputs: u32, resolution: u32, width: f64) -> BlockKey {
+    /// The head after a last block with these outputs.
+    pub fn head_key(&self, inputs: u32, resolution: u32, width: f64) -> BlockKey {
         self.head(width).at(inputs, resolution)
     }
 
-    pub(crate) fn depths(&self) -> &[u32] {
+    /// How many blocks a stage may have, in the order of its slot's options.
+    pub fn depths(&self) -> &[u32] {
         &self.filled.depths
     }
 
-    pub(crate) fn stages(&self) -> usize {
+    /// How many stages there are.
+    pub fn stages(&self) -> usize {
         self.filled.stages.len()
     }
 
-    pub(crate) fn most_depth(&self) -> usize {
+    /// Blocks of the deepest stage: so many block slots each stage has.
+    pub fn most_depth(&self) -> usize {
         self.filled.depths.iter().max().map_or(0, |d| *d as usize)
     }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Baseline, Policy};
+use crate::gates::gumbel;
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
 
@@ -29,6 +30,22 @@ impl Default for FbnetConfig {
             temperature: 5.0,
             cooling: 0.956,
         }
+    }
+}
+
+impl FbnetConfig {
+    /// After so many epochs of the schedule.
+    pub fn temperature(&self, epoch: f64) -> f64 {
+        (self.temperature * self.cooling.powf(epoch)).max(COLDEST)
+    }
+
+    /// Derivatives of the loss of a supernet: by its cross-entropy, and by its latency over bound. Below the bound,
+    /// which is hard, nothing is gained by speed.
+    pub fn slopes(&self, cross_entropy: f64, ratio: f64) -> (f64, f64) {
+        let counted = ratio.max(1.0);
+        let by_latency = cross_entropy * ALPHA * BETA * counted.ln_1p().powf(BETA - 1.0) / (1.0 + counted);
+        let by_entropy = loss(0.0, counted);
+        (by_entropy, if ratio > 1.0 { by_latency } else { 0.0 })
     }
 }
 
@@ -62,8 +79,7 @@ impl Fbnet {
     }
 
     fn temperature(&self) -> f64 {
-        let epoch = (self.told / GENERATION) as i32;
-        (self.config.temperature * self.config.cooling.powi(epoch)).max(COLDEST)
+        self.config.temperature(f64::from(self.told / GENERATION))
     }
 }
 
@@ -104,12 +120,8 @@ impl Strategy for Fbnet {
                 self.gates.fit(told.options);
                 for (slot, gradients) in gates.iter().enumerate() {
                     let mask = self.gates.probabilities(slot, temperature);
-                    let mean: f64 = mask.iter().zip(gradients).map(|(p, gradient)| p * gradient).sum();
-                    let step: Vec<f64> = mask
-                        .iter()
-                        .zip(gradients)
-                        .map(|(p, gradient)| -p * (gradient - mean) / temperature)
-                        .collect();
+                    let found = gumbel::gradient(&mask, gradients, temperature);
+                    let step: Vec<f64> = found.iter().map(|value| -RATE * value).collect();
                     self.gates.add(slot, step);
                 }
                 self.told += 1;
@@ -129,6 +141,12 @@ mod tests {
         assert!((fbnet.temperature() - 5.0).abs() < 1e-12);
         fbnet.told = 90 * GENERATION;
         assert!((fbnet.temperature() - 5.0 * 0.956_f64.powi(90)).abs() < 1e-12);
+        let config = FbnetConfig::default();
+        let (by_entropy, by_latency) = config.slopes(0.7, 1.5);
+        let (small, whole) = (1e-6, |entropy: f64, ratio: f64| loss(1.0 - entropy, ratio));
+        assert!((by_entropy - (whole(0.7 + small, 1.5) - whole(0.7, 1.5)) / small).abs() < 1e-6);
+        assert!((by_latency - (whole(0.7, 1.5 + small) - whole(0.7, 1.5)) / small).abs() < 1e-6);
+        assert_eq!(config.slopes(0.7, 0.9).1, 0.0);
         assert!(loss(0.9, 1.0) < loss(0.8, 1.0) && loss(0.9, 0.5) < loss(0.9, 1.0));
     }
 }

@@ -1,9 +1,9 @@
 //! A distribution over points: one softmax for each slot.
 
-use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::random::draw;
+use crate::gates::{option, softmax};
 use crate::space::Choices;
 use crate::strategy::Problem;
 
@@ -29,13 +29,7 @@ impl Policy {
         let Some(logits) = self.logits.get(slot) else {
             return Vec::new();
         };
-        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = logits
-            .iter()
-            .map(|logit| ((logit - most) / temperature).exp())
-            .collect();
-        let sum: f64 = weights.iter().sum();
-        weights.into_iter().map(|weight| weight / sum).collect()
+        softmax(logits, temperature)
     }
 
     /// Adds to the logits of a slot.
@@ -69,18 +63,6 @@ impl Policy {
         });
         drawn.or_else(|| draw(problem, rng, &|point| problem.is_new(point)))
     }
-}
-
-/// An option by its probability.
-pub(super) fn option(probabilities: &[f64], rng: &mut ChaCha8Rng) -> u8 {
-    let mut rest: f64 = rng.random();
-    for (option, probability) in (0_u8..=u8::MAX).zip(probabilities) {
-        if rest < *probability {
-            return option;
-        }
-        rest -= probability;
-    }
-    probabilities.len().saturating_sub(1) as u8
 }
 
 /// Mean and spread of what was told, the older the less it counts.

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Policy, option};
+use super::policy::Policy;
+use crate::gates::{binary, option, softmax_gradient};
 use crate::space::Choices;
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
@@ -32,6 +33,14 @@ impl Default for ProxylessConfig {
             gradient: GateGradient::TwoPath,
             lambda: 0.1,
         }
+    }
+}
+
+impl ProxylessConfig {
+    /// What the latency term adds to the loss for each unit of latency over bound. Below the bound, which is hard,
+    /// nothing is gained by speed.
+    pub fn latency_slope(&self, ratio: f64) -> f64 {
+        if ratio > 1.0 { self.lambda } else { 0.0 }
     }
 }
 
@@ -70,25 +79,20 @@ impl Proxyless {
 
     /// One step of a slot's gates from the losses of some of its options, those of the others unchanged.
     ///
-    /// dL/da_i = sum_j dL/dg_j p_j (d_ij - p_i) over the sampled paths alone; then all sampled logits are shifted
-    /// so that together they stay as likely as before.
+    /// Over the sampled paths alone; then all sampled logits are shifted so that together they stay as likely as
+    /// before.
     fn step(&mut self, slot: usize, losses: &[(usize, f64)], rate: f64) {
         let all = self.gates.probabilities(slot, 1.0);
-        let together: f64 = losses.iter().filter_map(|(option, _)| all.get(*option)).sum();
-        if together <= 0.0 {
+        let Some(among) = binary::among(&all, losses.iter().map(|(option, _)| *option)) else {
             return;
-        }
-        let among: Vec<f64> = losses.iter().map(|(option, _)| all[*option] / together).collect();
-        let mean: f64 = among.iter().zip(losses).map(|(p, (_, loss))| p * loss).sum();
-        let moved: Vec<f64> = among
-            .iter()
-            .zip(losses)
-            .map(|(p, (_, loss))| -rate * p * (loss - mean))
-            .collect();
-        let after: f64 = among.iter().zip(&moved).map(|(p, step)| p * step.exp()).sum();
+        };
+        let found: Vec<f64> = losses.iter().map(|(_, loss)| *loss).collect();
+        let gradient = softmax_gradient(&among, &found);
+        let moved: Vec<f64> = gradient.iter().map(|value| -rate * value).collect();
+        let offset = binary::offset(&among, &moved);
         let mut step = vec![0.0; all.len()];
         for ((option, _), moved) in losses.iter().zip(moved) {
-            step[*option] = moved - after.ln();
+            step[*option] = moved + offset;
         }
         self.gates.add(slot, step);
     }
