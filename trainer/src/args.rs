@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{bench, evaluate, local, worker};
+use crate::{bench, evaluate, local, supernet, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
     Run(RunArgs),
     /// Trains one architecture from a folder of data.
     Train(TrainArgs),
+    /// Searches a network inside a bound by training all networks of a space at once.
+    Supernet(SupernetArgs),
     /// Writes an ONNX file without weights for each block of a search space, to measure on a device.
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
@@ -76,6 +78,18 @@ pub struct TrainArgs {
     /// Settings of the training as JSON, over the defaults; for instance {"batch": 64, "peakRate": 0.1}.
     #[arg(long, default_value = "{}")]
     pub recipe: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SupernetArgs {
+    /// The job document: task, searchSpace, strategy, constraints, budget and recipe as JSON.
+    pub job: PathBuf,
+    /// Latencies of the space's blocks on the device, as JSON.
+    #[arg(long)]
+    pub profile: PathBuf,
+    /// Folder for result.json, architecture.txt and the checkpoint; a checkpoint there is gone on from.
+    #[arg(long)]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -132,6 +146,7 @@ impl Args {
         let result = match command {
             Command::Run(args) => worker::run(args),
             Command::Train(args) => local::train(&args),
+            Command::Supernet(args) => supernet::supernet(&args),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
             Command::Evaluate(args) => evaluate::run(&args),

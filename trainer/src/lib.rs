@@ -11,6 +11,8 @@ pub mod exit;
 pub mod local;
 pub mod model;
 pub mod process;
+pub mod supernet;
+pub mod termination;
 pub mod training;
 pub mod worker;
 

@@ -50,10 +50,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Exit> {
         recipe: &recipe,
     };
     let resume = read_checkpoint(out)?;
-    let mut observer = Folder {
-        out,
-        next: std::time::Instant::now(),
-    };
+    let mut observer = Folder::new(out);
     let outcome = run(&task, resume.as_ref(), &mut observer).map_err(|error| match error {
         TrainingError::Torch(_) => Exit::Temporary(error.into()),
         _ => Exit::BadInput(error.into()),
@@ -132,13 +129,13 @@ pub(crate) fn read_trained(path: &Path) -> Result<(Architecture, Vec<(String, ex
         .with_context(|| format!("can't read {}", path.display()))
         .map_err(Exit::BadInput)?;
     let named = |error: anyhow::Error| Exit::BadInput(error.context(path.display().to_string()));
-    let Checkpoint { place, tensors } =
-        Checkpoint::from_bytes(&bytes).map_err(|error| named(error.into()))?;
-    let architecture: Architecture = place
+    let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|error| named(error.into()))?;
+    let architecture: Architecture = checkpoint
+        .place
         .architecture
         .parse()
         .map_err(|error| named(anyhow!("{error}")))?;
-    Ok((architecture, tensors))
+    Ok((architecture, checkpoint.into_network()))
 }
 
 /// The text itself or what stands in the file of that name.
@@ -167,7 +164,7 @@ const CHECKPOINT: &str = "checkpoint";
 const PREVIOUS: &str = "checkpoint.previous";
 
 /// The newest checkpoint that is whole.
-fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
+pub(crate) fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
     for name in [CHECKPOINT, PREVIOUS] {
         let path = out.join(name);
         match fs::read(&path) {
@@ -190,7 +187,7 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
 }
 
 /// Whole or not at all, also after a power cut: written beside, brought to the disk, then renamed.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let beside = path.with_added_extension("part");
     fs::File::create(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
@@ -199,9 +196,16 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
         .map_err(Exit::Temporary)
 }
 
-struct Folder<'a> {
+pub(crate) struct Folder<'a> {
     out: &'a Path,
     next: std::time::Instant,
+}
+
+impl<'a> Folder<'a> {
+    pub(crate) fn new(out: &'a Path) -> Self {
+        let next = std::time::Instant::now();
+        Self { out, next }
+    }
 }
 
 impl Observer for Folder<'_> {

@@ -3,7 +3,9 @@
 
 /// The probabilities of the sampled options among themselves; `None` when they have none.
 pub fn among(all: &[f64], sampled: impl Iterator<Item = usize>) -> Option<Vec<f64>> {
-    let chosen: Vec<f64> = sampled.map(|option| all.get(option).copied().unwrap_or(0.0)).collect();
+    let chosen: Vec<f64> = sampled
+        .map(|option| all.get(option).copied().unwrap_or(0.0))
+        .collect();
     let together: f64 = chosen.iter().sum();
     (together > 0.0).then(|| chosen.iter().map(|p| p / together).collect())
 }

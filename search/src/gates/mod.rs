@@ -58,10 +58,15 @@ impl Gates {
         let one = |(slot, chosen): (usize, &u8)| {
             let logits = self.logits(slot);
             let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            logits.get(usize::from(*chosen)).map_or(f64::NEG_INFINITY, |logit| logit - most)
+            logits
+                .get(usize::from(*chosen))
+                .map_or(f64::NEG_INFINITY, |logit| logit - most)
         };
         let slots = choices.0.iter().enumerate().zip(has_effect);
-        slots.filter(|(_, counts)| **counts).map(|(slot, _)| one(slot)).sum()
+        slots
+            .filter(|(_, counts)| **counts)
+            .map(|(slot, _)| one(slot))
+            .sum()
     }
 
     /// Moves the logits of a slot down their gradient.

@@ -91,7 +91,11 @@ impl ExpectedLatency {
                     let slot = depth_slot + 1 + place;
                     let times = &options[usize::from(place > 0)];
                     let reached = |(option, _): &(usize, &usize)| p(depth_slot, *option);
-                    let deep = self.depths.iter().enumerate().filter(|(_, depth)| **depth > place);
+                    let deep = self
+                        .depths
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, depth)| **depth > place);
                     let reached: f64 = deep.map(|pair| reached(&pair)).sum();
                     let mut mean = 0.0;
                     for (option, time) in times.iter().enumerate() {
@@ -188,7 +192,10 @@ mod tests {
                 };
                 let difference = (at(small) - at(-small)) / (2.0 * small);
                 let found = gradient[slot][option];
-                assert!((found - difference).abs() < 1e-5, "{slot} {option}: {found} {difference}");
+                assert!(
+                    (found - difference).abs() < 1e-5,
+                    "{slot} {option}: {found} {difference}"
+                );
             }
         }
     }

@@ -41,14 +41,19 @@ mod tests {
     #[test]
     fn every_other_network_lies_between() {
         for preset in ["mobile-small", "mobile"] {
-            let text = format!(r#"{{"mobileBlocks":{{"preset":"{preset}","expands":[1,3],"squeezeExcite":[false,true]}}}}"#);
+            let text = format!(
+                r#"{{"mobileBlocks":{{"preset":"{preset}","expands":[1,3],"squeezeExcite":[false,true]}}}}"#
+            );
             let config: SearchSpaceConfig = serde_json::from_str(&text).unwrap();
             let space = Space::from_config(&config).unwrap();
             let work = |choices| space.decode(&choices).unwrap().cost().macs;
             let (least, most) = (work(space.smallest()), work(space.largest()));
             for index in 0..200 {
                 let other = work(space.sample(&mut generator(1, index, Purpose::Ask)));
-                assert!((least..=most).contains(&other), "{preset}: {least} {other} {most}");
+                assert!(
+                    (least..=most).contains(&other),
+                    "{preset}: {least} {other} {most}"
+                );
             }
         }
     }

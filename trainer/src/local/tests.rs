@@ -81,10 +81,7 @@ fn dies_as_ordered() {
     let args = args(data, out);
     let recipe = serde_json::from_str(&args.recipe).unwrap();
     let mut observer = Mortal {
-        folder: Folder {
-            out,
-            next: std::time::Instant::now(),
-        },
+        folder: Folder::new(out),
         death,
         looks: 0,
         checkpoints: 0,

@@ -1,14 +1,14 @@
 //! A network in libtorch, built from the same list of layers the cost model and the exporter walk.
 
 mod modules;
+pub(crate) mod source;
 
 use export::Weights;
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 use search::space::{Architecture, BlockKey};
 use tch::{TchError, Tensor, no_grad};
 
-use modules::{Fresh, Module};
+use modules::Module;
+use source::{Fresh, Source};
 
 /// One trainable or running tensor.
 #[derive(Debug)]
@@ -37,39 +37,69 @@ pub struct Net {
     tensors: Vec<Named>,
 }
 
+/// Whose mean and variance normalisation uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Statistics {
+    Running,
+    /// The batch's own, which take this share in the running ones.
+    Batch {
+        share: f64,
+    },
+}
+
+/// As networks are trained.
+pub(crate) const TRAINING: Statistics = Statistics::Batch { share: 0.1 };
+
+/// One block of a network.
 #[derive(Debug)]
-struct Block {
+pub(crate) struct Block {
     modules: Vec<Module>,
     residual: bool,
+}
+
+impl Block {
+    pub(crate) fn new(key: &BlockKey, source: &mut impl Source) -> Result<Self, TchError> {
+        let layers = key.layers();
+        let modules = layers.iter().map(|layer| Module::new(layer, source));
+        Ok(Self {
+            modules: modules.collect::<Result<_, _>>()?,
+            residual: key.residual(),
+        })
+    }
+
+    pub(crate) fn forward(&self, input: &Tensor, statistics: Statistics) -> Result<Tensor, TchError> {
+        let mut value = input.shallow_clone();
+        for module in &self.modules {
+            value = module.forward(&value, statistics)?;
+        }
+        if self.residual {
+            // In place: nobody needs what normalisation gave.
+            value = value.f_add_(input)?;
+        }
+        Ok(value)
+    }
 }
 
 impl Net {
     /// A network with fresh weights; the same seed gives the same ones.
     pub fn new(architecture: &Architecture, seed: u64) -> Result<Self, TchError> {
-        // Not libtorch's generator: it is the whole process's, and two networks made at once would mix their numbers.
-        let mut fresh = Fresh {
-            rng: ChaCha8Rng::seed_from_u64(seed),
-            tensors: Vec::new(),
-        };
+        let mut fresh = Fresh::new(seed);
         let block = |(index, key): (usize, &BlockKey)| {
-            let module = |layer| Module::new(&layer, index, &mut fresh);
-            let modules = key.layers().into_iter().map(module).collect::<Result<_, _>>()?;
-            Ok(Block {
-                modules,
-                residual: key.residual(),
-            })
+            fresh.prefix = index.to_string();
+            Block::new(key, &mut fresh)
         };
-        let blocks = architecture
-            .blocks()
-            .iter()
-            .enumerate()
-            .map(block)
-            .collect::<Result<_, TchError>>()?;
-        Ok(Self {
-            architecture: architecture.clone(),
+        let keys = architecture.blocks();
+        let blocks = keys.iter().enumerate().map(block).collect::<Result<_, _>>()?;
+        Ok(Self::of(architecture.clone(), blocks, fresh.tensors))
+    }
+
+    /// Blocks made elsewhere, with all their tensors in order.
+    pub(crate) fn of(architecture: Architecture, blocks: Vec<Block>, tensors: Vec<Named>) -> Self {
+        Self {
+            architecture,
             blocks,
-            tensors: fresh.tensors,
-        })
+            tensors,
+        }
     }
 
     pub fn architecture(&self) -> &Architecture {
@@ -78,18 +108,27 @@ impl Net {
 
     /// Logits of a batch; `training` uses the batch's own statistics and updates the running ones.
     pub fn forward(&self, batch: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        self.pass(batch, if training { TRAINING } else { Statistics::Running })
+    }
+
+    pub(crate) fn pass(&self, batch: &Tensor, statistics: Statistics) -> Result<Tensor, TchError> {
         let mut value = batch.shallow_clone();
         for block in &self.blocks {
-            let input = value.shallow_clone();
-            for module in &block.modules {
-                value = module.forward(&value, training)?;
-            }
-            if block.residual {
-                // In place: nobody needs what normalisation gave.
-                value = value.f_add_(&input)?;
-            }
+            value = block.forward(&value, statistics)?;
         }
         Ok(value)
+    }
+
+    /// Finds its running statistics anew: the mean over these batches.
+    pub(crate) fn find_statistics(
+        &mut self,
+        batches: impl Iterator<Item = Result<Tensor, TchError>>,
+    ) -> Result<(), TchError> {
+        for (before, batch) in (0_u32..).zip(batches) {
+            let share = 1.0 / f64::from(before + 1);
+            drop(no_grad(|| self.pass(&batch?, Statistics::Batch { share }))?);
+        }
+        Ok(())
     }
 
     pub fn tensors(&self) -> &[Named] {
@@ -106,6 +145,13 @@ impl Net {
             self.tensors.iter().map(weight).collect::<Result<_, TchError>>()?,
         ))
     }
+}
+
+/// The same numbers in memory of their own, without a gradient.
+pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut copy = tensor.detach().f_zeros_like()?;
+    no_grad(|| copy.f_copy_(tensor))?;
+    Ok(copy)
 }
 
 /// The numbers of a tensor in row-major order, whatever its order in memory.

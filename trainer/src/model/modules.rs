@@ -1,16 +1,10 @@
 //! One layer in libtorch.
 
-use rand::Rng as _;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 use search::space::{Activation, Convolution, Layer};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
-use super::{Named, Role};
-
-const FLOAT_CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
-/// Share of a batch in the running statistics.
-const STATISTICS_MOMENTUM: f64 = 0.1;
+use super::Statistics;
+use super::source::{Source, Start};
 
 #[derive(Debug)]
 pub(super) enum Module {
@@ -43,13 +37,11 @@ pub(super) struct Affine {
 }
 
 impl Module {
-    /// A fresh layer; its tensors are also entered into the list.
-    pub(super) fn new(layer: &Layer, block: usize, fresh: &mut Fresh) -> Result<Self, TchError> {
-        let mut list = List { block, fresh };
+    pub(super) fn new(layer: &Layer, source: &mut impl Source) -> Result<Self, TchError> {
         Ok(match *layer {
             Layer::Convolution(conv) => Self::Convolution(
-                Filter::new(&conv, &mut list)?,
-                Norm::new(&conv, &mut list)?,
+                Filter::new(&conv, source)?,
+                Norm::new(&conv, source)?,
                 conv.activation,
             ),
             Layer::SqueezeExcite {
@@ -57,8 +49,8 @@ impl Module {
             } => {
                 let (channels, squeezed) = (i64::from(channels), i64::from(squeezed));
                 Self::SqueezeExcite {
-                    reduce: Affine::new("reduce", &[squeezed, channels, 1, 1], &mut list)?,
-                    expand: Affine::new("expand_se", &[channels, squeezed, 1, 1], &mut list)?,
+                    reduce: Affine::new("reduce", &[squeezed, channels, 1, 1], source)?,
+                    expand: Affine::new("expand_se", &[channels, squeezed, 1, 1], source)?,
                 }
             }
             Layer::Pool { .. } => Self::Pool,
@@ -68,16 +60,16 @@ impl Module {
                 outputs,
                 activation,
             } => Self::Linear(
-                Affine::new(name, &[i64::from(outputs), i64::from(inputs)], &mut list)?,
+                Affine::new(name, &[i64::from(outputs), i64::from(inputs)], source)?,
                 activation,
             ),
         })
     }
 
-    pub(super) fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, input: &Tensor, statistics: Statistics) -> Result<Tensor, TchError> {
         match self {
             Self::Convolution(filter, norm, activation) => {
-                activate(norm.forward(&filter.forward(input)?, training)?, *activation)
+                activate(norm.forward(&filter.forward(input)?, statistics)?, *activation)
             }
             Self::SqueezeExcite { reduce, expand } => {
                 let mean = input.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
@@ -103,45 +95,8 @@ fn activate(mut value: Tensor, activation: Option<Activation>) -> Result<Tensor,
     }
 }
 
-/// What a network's fresh numbers are drawn from, and its tensors so far.
-pub(super) struct Fresh {
-    pub(super) rng: ChaCha8Rng,
-    pub(super) tensors: Vec<Named>,
-}
-
-struct List<'a> {
-    block: usize,
-    fresh: &'a mut Fresh,
-}
-
-impl List<'_> {
-    /// Normal with variance gain / fan.
-    fn normal(&mut self, shape: &[i64], fan: i64, gain: f64) -> Result<Tensor, TchError> {
-        let deviation = (gain / fan.max(1) as f64).sqrt() as f32;
-        let count: i64 = shape.iter().product();
-        let mut draw = || self.fresh.rng.sample::<f32, _>(StandardNormal) * deviation;
-        let numbers: Vec<f32> = (0..count).map(|_| draw()).collect();
-        Tensor::f_from_slice(&numbers)?.f_view(shape)
-    }
-
-    fn enter(&mut self, name: &str, tensor: Tensor, role: Role) -> Result<Tensor, TchError> {
-        let tensor = if role == Role::Running {
-            tensor
-        } else {
-            tensor.f_set_requires_grad(true)?
-        };
-        let shared = tensor.shallow_clone();
-        self.fresh.tensors.push(Named {
-            name: format!("{}.{name}", self.block),
-            tensor,
-            role,
-        });
-        Ok(shared)
-    }
-}
-
 impl Filter {
-    fn new(conv: &Convolution, list: &mut List<'_>) -> Result<Self, TchError> {
+    fn new(conv: &Convolution, source: &mut impl Source) -> Result<Self, TchError> {
         let Convolution {
             name,
             inputs,
@@ -157,12 +112,12 @@ impl Filter {
             i64::from(kernel),
             i64::from(groups),
         );
-        let weight = list.normal(
+        let fan = (kernel * kernel * outputs / groups).max(1);
+        let weight = source.tensor(
+            &format!("{name}.weight"),
             &[outputs, inputs / groups, kernel, kernel],
-            kernel * kernel * outputs / groups,
-            2.0,
+            Start::Normal(2.0 / fan as f64),
         )?;
-        let weight = list.enter(&format!("{name}.weight"), channels_last(&weight)?, Role::Weight)?;
         Ok(Self {
             weight,
             stride: i64::from(stride),
@@ -185,26 +140,30 @@ impl Filter {
 }
 
 impl Norm {
-    fn new(conv: &Convolution, list: &mut List<'_>) -> Result<Self, TchError> {
+    fn new(conv: &Convolution, source: &mut impl Source) -> Result<Self, TchError> {
         let size = [i64::from(conv.outputs)];
-        let mut enter =
-            |part: &str, tensor, role| list.enter(&format!("{}.norm.{part}", conv.name), tensor, role);
+        let mut tensor =
+            |part: &str, start| source.tensor(&format!("{}.norm.{part}", conv.name), &size, start);
         Ok(Self {
-            weight: enter("weight", Tensor::f_ones(size, FLOAT_CPU)?, Role::Bias)?,
-            bias: enter("bias", Tensor::f_zeros(size, FLOAT_CPU)?, Role::Bias)?,
-            running_mean: enter("running_mean", Tensor::f_zeros(size, FLOAT_CPU)?, Role::Running)?,
-            running_var: enter("running_var", Tensor::f_ones(size, FLOAT_CPU)?, Role::Running)?,
+            weight: tensor("weight", Start::Learned(1.0))?,
+            bias: tensor("bias", Start::Learned(0.0))?,
+            running_mean: tensor("running_mean", Start::Running(0.0))?,
+            running_var: tensor("running_var", Start::Running(1.0))?,
         })
     }
 
-    fn forward(&self, input: &Tensor, training: bool) -> Result<Tensor, TchError> {
+    fn forward(&self, input: &Tensor, statistics: Statistics) -> Result<Tensor, TchError> {
+        let (of_batch, momentum) = match statistics {
+            Statistics::Running => (false, 0.0),
+            Statistics::Batch { share } => (true, share),
+        };
         input.f_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
             Some(&self.running_mean),
             Some(&self.running_var),
-            training,
-            STATISTICS_MOMENTUM,
+            of_batch,
+            momentum,
             export::BATCH_NORM_EPSILON,
             false,
         )
@@ -212,24 +171,15 @@ impl Norm {
 }
 
 impl Affine {
-    fn new(name: &str, shape: &[i64], list: &mut List<'_>) -> Result<Self, TchError> {
-        let weight = list.normal(shape, shape[1], 1.0)?;
-        let bias = Tensor::f_zeros(&shape[..1], FLOAT_CPU)?;
+    fn new(name: &str, shape: &[i64], source: &mut impl Source) -> Result<Self, TchError> {
+        let fan = shape[1].max(1) as f64;
         Ok(Self {
-            weight: list.enter(&format!("{name}.weight"), weight, Role::Weight)?,
-            bias: list.enter(&format!("{name}.bias"), bias, Role::Bias)?,
+            weight: source.tensor(&format!("{name}.weight"), shape, Start::Normal(1.0 / fan))?,
+            bias: source.tensor(&format!("{name}.bias"), &shape[..1], Start::Learned(0.0))?,
         })
     }
 
     fn convolve(&self, input: &Tensor) -> Result<Tensor, TchError> {
         input.f_conv2d(&self.weight, Some(&self.bias), [1, 1], [0, 0], [1, 1], 1)
     }
-}
-
-/// The same numbers with the channels last in memory: convolutions follow the order of their weights.
-fn channels_last(weight: &Tensor) -> Result<Tensor, TchError> {
-    weight
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?
-        .f_permute([0, 3, 1, 2])
 }

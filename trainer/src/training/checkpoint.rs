@@ -7,6 +7,8 @@ use export::Tensor;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::learner::{AVERAGE, MOMENTUM};
+
 const MAGIC: &[u8; 8] = b"HZCK0001";
 const HASH: usize = 32;
 
@@ -27,6 +29,9 @@ pub struct Place {
     /// Steps done, over all epochs.
     pub step: usize,
     pub seconds: f64,
+    /// What a supernet's search has found so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<crate::supernet::Progress>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +51,23 @@ struct Header {
 }
 
 impl Checkpoint {
+    /// The network as it is to be judged and exported, by name: its average where one was kept.
+    pub fn into_network(self) -> Vec<(String, Tensor)> {
+        let Self { tensors, place: _ } = self;
+        let (averages, mut network): (Vec<_>, Vec<_>) = tensors
+            .into_iter()
+            .partition(|(name, _)| name.starts_with(AVERAGE));
+        network.retain(|(name, _)| !name.starts_with(MOMENTUM));
+        for (name, average) in averages {
+            let is_it =
+                |(found, _): &&mut (String, Tensor)| name.strip_prefix(AVERAGE) == Some(found.as_str());
+            if let Some((_, tensor)) = network.iter_mut().find(is_it) {
+                *tensor = average;
+            }
+        }
+        network
+    }
+
     pub fn to_bytes(&self) -> Vec<u8> {
         let Self { place, tensors } = self;
         let shapes = tensors
@@ -114,6 +136,7 @@ mod tests {
             epochs: 2,
             step: 11,
             seconds: 1.5,
+            search: None,
         };
         let tensor = |data: &[f32]| Tensor {
             shape: vec![data.len()],
@@ -131,6 +154,23 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         assert_eq!(Checkpoint::from_bytes(&checkpoint().to_bytes()), Ok(checkpoint()));
+    }
+
+    #[test]
+    fn its_network_is_the_average_without_momentum() {
+        let mut checkpoint = checkpoint();
+        let tensor = |value| Tensor {
+            shape: vec![1],
+            data: vec![value],
+        };
+        checkpoint.tensors = vec![
+            ("a".into(), tensor(1.0)),
+            ("b".into(), tensor(2.0)),
+            ("momentum:a".into(), tensor(3.0)),
+            ("average:b".into(), tensor(4.0)),
+        ];
+        let network = checkpoint.into_network();
+        assert_eq!(network, [("a".into(), tensor(1.0)), ("b".into(), tensor(4.0))]);
     }
 
     #[test]

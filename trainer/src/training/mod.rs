@@ -1,9 +1,10 @@
 //! Trains one network to the end: same seed, same network, however often it is interrupted.
 
+mod average;
 mod checkpoint;
 mod evaluate;
-mod learner;
-mod optimizer;
+pub(crate) mod learner;
+pub(crate) mod optimizer;
 mod recipe;
 
 use std::time::Instant;
@@ -20,7 +21,7 @@ use crate::model::Net;
 pub use checkpoint::{Checkpoint, CheckpointError, Place};
 pub use evaluate::{Evaluation, evaluate};
 pub use learner::Learner;
-pub use recipe::Recipe;
+pub use recipe::{Recipe, RecipeError};
 
 /// What to train, on what, and how long.
 #[derive(Debug)]
@@ -87,14 +88,49 @@ pub fn train(
     resume: Option<&Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainingError> {
-    let (learned, held_out) = split(task)?;
-    let mut run = Run::new(task)?;
+    match learn(task, resume, observer)? {
+        Learning::Done(run, held_out) => run.finish(&held_out, observer),
+        Learning::Stopped(checkpoint) => Ok(Outcome::Stopped(checkpoint)),
+    }
+}
+
+/// Trains a network only to say how many held-out images it labels right; `None` when the observer stopped it.
+pub fn validate(task: &Task<'_>, observer: &mut dyn Observer) -> Result<Option<f64>, TrainingError> {
+    match learn(task, None, observer)? {
+        Learning::Done(mut run, held_out) => {
+            let moment = run.moment();
+            run.learner.swap_average()?;
+            let mut go_on = || observer.go_on(&moment);
+            let found = evaluate(run.learner.net(), &task.data.train, &held_out, &mut go_on)?;
+            Ok(found.map(|found| found.accuracy))
+        }
+        Learning::Stopped(_) => Ok(None),
+    }
+}
+
+enum Learning<'a> {
+    /// With the images that were held out.
+    Done(Run<'a>, Vec<usize>),
+    Stopped(Checkpoint),
+}
+
+fn learn<'a>(
+    task: &'a Task<'a>,
+    resume: Option<&Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Learning<'a>, TrainingError> {
+    let (learned, held_out) = split(
+        task.data.train.len(),
+        task.limit,
+        task.validation_split,
+        task.seed,
+    )?;
+    let per_epoch = (learned.len() / task.recipe.batch).max(1);
+    let mut run = Run::new(task, per_epoch)?;
     if let Some(checkpoint) = resume {
         run.restore(checkpoint)?;
     }
-    let per_epoch = (learned.len() / task.recipe.batch).max(1);
-    let steps = per_epoch * task.epochs as usize;
-    while run.step < steps {
+    while run.step < run.steps {
         let epoch = (run.step / per_epoch) as u32;
         let augmentation = task.recipe.augmentation();
         let batches = Batches::new(
@@ -107,31 +143,33 @@ pub fn train(
         while run.step < (epoch as usize + 1) * per_epoch {
             let index = run.step % per_epoch;
             let looks = run.step.is_multiple_of(LOOK_EVERY);
-            let loss = run.step(&batches.get(index)?, task.recipe.rate(run.step, steps))?;
+            let loss = run.step(&batches.get(index)?)?;
             if looks {
                 run.look(&loss, epoch)?;
-                if !observer.go_on(&run.moment(per_epoch, steps)) {
-                    return Ok(Outcome::Stopped(run.checkpoint()?));
+                if !observer.go_on(&run.moment()) {
+                    return Ok(Learning::Stopped(run.checkpoint()?));
                 }
             }
         }
         observer.checkpoint(run.checkpoint()?);
     }
-    run.finish(&held_out, per_epoch, steps, observer)
+    Ok(Learning::Done(run, held_out))
 }
 
 /// Training images to learn from and those held out, the same for the same seed.
-fn split(task: &Task<'_>) -> Result<(Vec<usize>, Vec<usize>), TrainingError> {
-    let mut indices: Vec<_> = (0..task.data.train.len()).collect();
-    indices.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(task.seed));
-    indices.truncate(task.limit.map_or(usize::MAX, |limit| limit as usize));
+pub(crate) fn split(
+    images: usize,
+    limit: Option<u32>,
+    split: f64,
+    seed: u64,
+) -> Result<(Vec<usize>, Vec<usize>), TrainingError> {
+    let mut indices: Vec<_> = (0..images).collect();
+    indices.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    indices.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
     let images = indices.len();
-    let held_out = indices.split_off(images - (images as f64 * task.validation_split).round() as usize);
+    let held_out = indices.split_off(images - (images as f64 * split).round() as usize);
     if indices.is_empty() || held_out.is_empty() {
-        return Err(TrainingError::NothingLeft {
-            images,
-            split: task.validation_split,
-        });
+        return Err(TrainingError::NothingLeft { images, split });
     }
     Ok((indices, held_out))
 }
@@ -140,6 +178,9 @@ struct Run<'a> {
     task: &'a Task<'a>,
     learner: Learner,
     step: usize,
+    per_epoch: usize,
+    /// In all epochs.
+    steps: usize,
     loss: Option<f64>,
     /// Of earlier runs.
     seconds: f64,
@@ -149,11 +190,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(task: &'a Task<'a>) -> Result<Self, TrainingError> {
+    fn new(task: &'a Task<'a>, per_epoch: usize) -> Result<Self, TrainingError> {
+        let learner = Learner::new(Net::new(task.architecture, task.seed)?)?;
         Ok(Self {
             task,
-            learner: Learner::new(Net::new(task.architecture, task.seed)?)?,
+            learner: match task.recipe.ema {
+                Some(_) => learner.averaging()?,
+                None => learner,
+            },
             step: 0,
+            per_epoch,
+            steps: per_epoch * task.epochs as usize,
             loss: None,
             seconds: 0.0,
             started: Instant::now(),
@@ -161,8 +208,13 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn step(&mut self, batch: &(Tensor, Tensor), rate: f64) -> Result<Tensor, TchError> {
-        let loss = self.learner.step(batch, rate, self.task.recipe)?;
+    fn step(&mut self, batch: &(Tensor, Tensor)) -> Result<Tensor, TchError> {
+        let recipe = self.task.recipe;
+        let rate = recipe.rate(self.step, self.steps);
+        let loss = self.learner.step(batch, rate, recipe)?;
+        if let Some(share) = recipe.average_share(self.step) {
+            self.learner.average(share)?;
+        }
         self.step += 1;
         Ok(loss)
     }
@@ -180,7 +232,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn moment(&self, per_epoch: usize, steps: usize) -> Moment {
+    fn moment(&self) -> Moment {
+        let (per_epoch, steps) = (self.per_epoch, self.steps);
         let done = self.step.saturating_sub(self.first_step).max(1);
         let pace = self.started.elapsed().as_secs_f64() / done as f64;
         Moment {
@@ -204,6 +257,7 @@ impl<'a> Run<'a> {
             epochs: self.task.epochs,
             step: self.step,
             seconds: self.seconds(),
+            search: None,
         };
         Ok(Checkpoint { place, tensors })
     }
@@ -228,21 +282,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(
-        self,
-        held_out: &[usize],
-        per_epoch: usize,
-        steps: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome, TrainingError> {
+    fn finish(mut self, held_out: &[usize], observer: &mut dyn Observer) -> Result<Outcome, TrainingError> {
         let (task, train_seconds) = (self.task, self.seconds());
-        let moment = self.moment(per_epoch, steps);
+        let moment = self.moment();
         let mut go_on = || observer.go_on(&moment);
-        let Some(validation) = evaluate(self.learner.net(), &task.data.train, held_out, &mut go_on)? else {
-            return Ok(Outcome::Stopped(self.checkpoint()?));
-        };
+        self.learner.swap_average()?;
         let all: Vec<_> = (0..task.data.test.len()).collect();
-        let Some(test) = evaluate(self.learner.net(), &task.data.test, &all, &mut go_on)? else {
+        let mut judge = |images, indices: &[usize]| evaluate(self.learner.net(), images, indices, &mut go_on);
+        let validation = judge(&task.data.train, held_out)?;
+        let test = match validation {
+            Some(_) => judge(&task.data.test, &all)?,
+            None => None,
+        };
+        let (Some(validation), Some(test)) = (validation, test) else {
+            // A checkpoint holds the network that goes on learning.
+            self.learner.swap_average()?;
             return Ok(Outcome::Stopped(self.checkpoint()?));
         };
         let cost = task.architecture.cost();

@@ -22,6 +22,8 @@ pub struct Optimizer {
 #[derive(Debug)]
 struct Part {
     name: String,
+    /// Where it lies in the vectors.
+    start: i64,
     gradient: Tensor,
     momentum: Tensor,
 }
@@ -51,6 +53,7 @@ impl Optimizer {
             no_grad(|| place.f_copy_(&named.tensor))?;
             parts.push(Part {
                 name: named.name.clone(),
+                start: *next,
                 gradient: view(&gradients)?,
                 momentum: view(&momentum)?,
             });
@@ -88,7 +91,12 @@ impl Optimizer {
         } = self;
         no_grad(|| {
             for (part, found) in parts.iter_mut().zip(&found) {
-                part.gradient.f_copy_(found)?;
+                if found.defined() {
+                    part.gradient.f_copy_(found)?;
+                } else {
+                    // No part in this loss, as most of a supernet has none in most of its networks'.
+                    let _ = part.gradient.f_zero_()?;
+                }
             }
             if recipe.weight_decay != 0.0 {
                 let decay = parameters
@@ -105,6 +113,21 @@ impl Optimizer {
             }
             Ok(())
         })
+    }
+
+    /// All learned numbers, one behind the other.
+    pub(super) fn parameters(&self) -> &Tensor {
+        &self.parameters
+    }
+
+    /// The part of each learned tensor in a vector as long as the parameters, by name.
+    pub(super) fn views(&self, of: &Tensor) -> Result<Vec<(String, Tensor)>, TchError> {
+        let view = |part: &Part| {
+            let (size, stride) = (part.momentum.size(), part.momentum.stride());
+            let view = of.f_as_strided(size.as_slice(), stride.as_slice(), part.start)?;
+            Ok((part.name.clone(), view))
+        };
+        self.parts.iter().map(view).collect()
     }
 
     pub fn momentum(&self) -> impl Iterator<Item = (&str, &Tensor)> {

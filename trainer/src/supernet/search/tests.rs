@@ -1,0 +1,247 @@
+//! Whole searches on a space of 16-pixel networks and images that are bright above or below.
+
+use ::search::constraint::Constraints;
+use ::search::latency::{Latency, LatencyModel};
+use ::search::strategies::{FbnetConfig, GateGradient, ProxylessConfig, RandomConfig};
+
+use super::*;
+use crate::data::tests::folder;
+use crate::model::tests::one_thread;
+use crate::supernet::Ranking;
+use crate::supernet::tests::space;
+
+const SMALL: &str = r#"{"mobileBlocks":{"channels":1,"classes":2,"resolutions":[16],"widths":[0.5,1.0],"depths":[1,2],"kernels":[3,5],
+    "expands":[2],"stem":{"channels":8,"kernel":3,"stride":4},"head":{"style":"light","channels":8},
+    "stages":[{"channels":8,"stride":2},{"channels":16,"stride":2}]}}"#;
+
+struct Setting {
+    space: Space,
+    data: BTreeMap<u32, Dataset>,
+    target: Target,
+    recipe: Recipe,
+}
+
+/// Each block takes a microsecond for 1000 multiplications, and the bound lies between the ends.
+fn setting() -> Setting {
+    let space = space(SMALL);
+    let data = Dataset::load(&folder(250).path().display().to_string()).unwrap();
+    let row = |key: ::search::space::BlockKey| {
+        let p50_us = key.cost().macs as f64 / 1000.0;
+        (
+            key,
+            Latency {
+                p50_us,
+                p95_us: p50_us,
+            },
+        )
+    };
+    let latency = LatencyModel::new(space.block_keys().into_iter().map(row));
+    let time = |choices: &Choices| latency.predict(&space.decode(choices).unwrap()).unwrap().p95_us;
+    let bound = f64::midpoint(time(&space.smallest()), time(&space.largest()));
+    Setting {
+        data: BTreeMap::from([(16, data.fitted(16, 1, 2).unwrap())]),
+        target: Target {
+            name: "device".into(),
+            constraints: Constraints {
+                latency_p95_us: bound,
+                model_bytes: None,
+                peak_memory_bytes: None,
+            },
+            latency,
+        },
+        recipe: Recipe {
+            batch: 16,
+            shift: 0,
+            ..Recipe::default()
+        },
+        space,
+    }
+}
+
+impl Setting {
+    fn task<'a>(&'a self, strategy: &'a StrategyConfig) -> Task<'a> {
+        Task {
+            space: &self.space,
+            data: &self.data,
+            validation_split: 0.2,
+            limit: None,
+            target: &self.target,
+            strategy,
+            epochs: 3,
+            seed: 5,
+            recipe: &self.recipe,
+            candidates: 3,
+            compared: 3,
+            alone_epochs: 1,
+        }
+    }
+}
+
+/// Stops at the given call; keeps the last checkpoint.
+#[derive(Default)]
+struct Watcher {
+    calls: usize,
+    stop_at: Option<usize>,
+    kept: Option<Checkpoint>,
+    losses: Vec<f64>,
+}
+
+impl Observer for Watcher {
+    fn go_on(&mut self, at: &Moment) -> bool {
+        self.calls += 1;
+        self.losses.push(at.loss);
+        self.stop_at != Some(self.calls)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.kept = Some(checkpoint);
+    }
+}
+
+fn finished(outcome: Outcome) -> Found {
+    match outcome {
+        Outcome::Finished(found) => *found,
+        Outcome::Stopped(_) => panic!("stopped"),
+    }
+}
+
+fn strategies() -> [StrategyConfig; 4] {
+    let proxyless = |gradient| {
+        StrategyConfig::Proxyless(ProxylessConfig {
+            gradient,
+            ..ProxylessConfig::default()
+        })
+    };
+    [
+        StrategyConfig::Random(RandomConfig {}),
+        proxyless(GateGradient::TwoPath),
+        proxyless(GateGradient::Full),
+        StrategyConfig::Fbnet(FbnetConfig::default()),
+    ]
+}
+
+#[test]
+fn every_strategy_ends_inside_the_bound() {
+    one_thread();
+    let setting = setting();
+    for strategy in strategies() {
+        let mut watcher = Watcher::default();
+        let found = finished(run(&setting.task(&strategy), None, &mut watcher).unwrap());
+        assert_eq!((found.candidates.len(), found.compared.len()), (3, 3));
+        let bound = setting.target.constraints.latency_p95_us;
+        assert!(found.candidates.iter().all(|one| one.estimate.p95_us <= bound));
+        assert!(found.candidates[0].accuracy > 0.9, "{:?}", found.candidates);
+        let uneven = |slot: &Vec<f64>| slot.iter().any(|p| (p * slot.len() as f64 - 1.0).abs() > 1e-3);
+        let moved = found.gates.iter().any(uneven);
+        assert_eq!(moved, !matches!(strategy, StrategyConfig::Random(_)));
+        let best = found.to_json()["best"]["architecture"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(best, found.candidates[0].architecture.to_string());
+    }
+}
+
+#[test]
+fn an_interrupted_search_ends_in_the_same_numbers() {
+    one_thread();
+    let setting = setting();
+    for strategy in [&strategies()[1], &strategies()[3]] {
+        let task = setting.task(strategy);
+        let mut undisturbed = Watcher::default();
+        let wanted = finished(run(&task, None, &mut undisturbed).unwrap());
+        let mut checkpoint: Option<Checkpoint> = None;
+        let mut stops = 0;
+        // In the weights' training, in that of the gates, in comparisons, and in the decision.
+        for stop_at in [2, 1, 1, 2, 3, 5, 7, 4, 3, 6] {
+            let mut watcher = Watcher {
+                stop_at: Some(stop_at),
+                ..Watcher::default()
+            };
+            match run(&task, checkpoint.as_ref(), &mut watcher).unwrap() {
+                Outcome::Stopped(stopped) => {
+                    checkpoint = Some(Checkpoint::from_bytes(&stopped.to_bytes()).unwrap());
+                    stops += 1;
+                }
+                Outcome::Finished(_) => break,
+            }
+        }
+        assert!(stops > 5, "{stops}");
+        let mut last = Watcher::default();
+        let found = finished(run(&task, checkpoint.as_ref(), &mut last).unwrap());
+        let times = |found: &Found| Found {
+            seconds: 0.0,
+            ..found.clone()
+        };
+        assert_eq!(times(&found), times(&wanted));
+        let weights = |watcher: &Watcher| watcher.kept.as_ref().map(|kept| kept.tensors.clone());
+        if last.kept.is_some() {
+            assert_eq!(weights(&last), weights(&undisturbed));
+        }
+    }
+}
+
+#[test]
+fn ranks_that_say_too_little_do_not_decide() {
+    one_thread();
+    let setting = setting();
+    let strategy = StrategyConfig::Random(RandomConfig {});
+    let task = setting.task(&strategy);
+    let mut watcher = Watcher::default();
+    let mut first = finished(run(&task, None, &mut watcher).unwrap());
+    let mut checkpoint = watcher.kept.unwrap();
+    let progress = checkpoint.place.search.as_mut().unwrap();
+    // The supernet is made to rank the wrong way round, and the right way.
+    for (order, ranking) in [(-1.0, Ranking::TrainedAlone), (1.0, Ranking::Supernet)] {
+        for (index, compared) in progress.compared.iter_mut().enumerate() {
+            compared.alone = index as f64;
+            compared.supernet = order * index as f64;
+        }
+        let mut again = Watcher::default();
+        let checkpoint = Checkpoint {
+            place: Place {
+                search: Some(progress.clone()),
+                ..checkpoint.place.clone()
+            },
+            tensors: checkpoint.tensors.clone(),
+        };
+        let found = finished(run(&task, Some(&checkpoint), &mut again).unwrap());
+        assert_eq!((found.ranking, found.correlation), (ranking, Some(order)));
+        first = found;
+    }
+    assert!(!first.candidates.is_empty());
+}
+
+#[test]
+fn what_can_not_be_searched_is_said_before_anything_is_trained() {
+    one_thread();
+    let mut setting = setting();
+    let said = |setting: &Setting, strategy: StrategyConfig| {
+        run(&setting.task(&strategy), None, &mut Watcher::default())
+            .unwrap_err()
+            .to_string()
+    };
+    let evolution = StrategyConfig::Evolution(::search::strategies::EvolutionConfig::default());
+    assert_eq!(
+        said(&setting, evolution),
+        "the strategy evolution searches no supernet: proxyless, fbnet and random do"
+    );
+    setting.target.constraints.latency_p95_us = 0.5;
+    let error = said(&setting, StrategyConfig::default());
+    assert!(
+        error.starts_with("no network of the space keeps the bounds: of the nearest, m1/16x1/"),
+        "{error}"
+    );
+    assert!(error.contains("latency p95"), "{error}");
+    setting.target.latency = LatencyModel::default();
+    let error = said(&setting, StrategyConfig::default());
+    assert!(error.contains("blocks are not measured"), "{error}");
+    let recipe = Recipe {
+        peak_rate: 1e30,
+        ..setting.recipe.clone()
+    };
+    let mut setting = super::tests::setting();
+    setting.recipe = recipe;
+    let error = said(&setting, StrategyConfig::default());
+    assert!(error.contains("lower the learning rate"), "{error}");
+}
