@@ -1,7 +1,7 @@
 # What a developer runs. The logic is in the scripts; `make` alone lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down bench-search bench-pipeline bench-step bench-trainer
+.PHONY: help setup native programs cluster cluster-down images check unit e2e test demo demo-down bench-search bench-pipeline bench-step bench-trainer oracle
 
 # Cargo needs libtorch and ONNX Runtime; `source e2e/env.sh` says the same to a shell.
 HAIZEN_CACHE ?= $(HOME)/.cache/haizen
@@ -34,7 +34,7 @@ check: native ## Formatting, lints, and the project's own rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile fast -- --deny warnings
 	cargo run --quiet --profile fast -p xtask -- check
-	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images pipeline/benches trainer/benches -name '*.sh' -perm -u+x)
+	shellcheck --external-sources --source-path=SCRIPTDIR:SCRIPTDIR/../e2e/cluster $$(find e2e/cluster images pipeline/benches trainer/benches trainer/oracle -name '*.sh' -perm -u+x)
 
 # One selection of packages for tests and images: cargo then builds every dependency once.
 programs: setup native ## Build every program and test
@@ -81,3 +81,6 @@ bench-step: native ## Our training step alone, MobileNetV2 of half width, batch 
 bench-trainer: native ## The same step and PyTorch's in turns (4.7 GB of PyTorch into the cache folder, once)
 	@cargo build --quiet --profile fast -p trainer --bin trainer
 	@trainer/benches/against-pytorch.sh
+
+oracle: ## PyTorch's losses and gradients that our tests compare with, computed again (4.7 GB of PyTorch, once)
+	@trainer/oracle/generate.sh

@@ -5,22 +5,9 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-cache=${HAIZEN_CACHE:-$HOME/.cache/haizen}
-version=2.13.0
-venv=$cache/peers/pytorch-$version
+# shellcheck source=SCRIPTDIR/pytorch.sh
+source "$here/pytorch.sh"
 runs=${RUNS:-7}
-
-say() { printf '%s  %s\n' "$(date +%T)" "$*" >&2; }
-
-# What stands at its place is complete: a folder without the mark is made again.
-install_pytorch() {
-  [[ ! -f $venv/.complete ]] || return 0
-  say "installing PyTorch $version from PyPI (4.7 GB, once, some minutes)"
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check "torch==$version" numpy
-  touch "$venv/.complete"
-}
 
 ours() { "$root/target/fast/trainer" --threads 2 bench-step; }
 

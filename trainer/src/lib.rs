@@ -17,4 +17,6 @@ pub mod training;
 pub mod worker;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod parity;
