@@ -94,6 +94,6 @@ fn slots_without_effect_do_not_count() {
     let point = Choices(vec![0, 0]);
     let odds = gates.log_odds(&point, &[true, true]);
     assert!((odds + 0.2).abs() < 1e-6, "{odds}");
-    assert_eq!(gates.log_odds(&point, &[false, true]), 0.0);
-    assert_eq!(gates.log_odds(&Choices(vec![1, 1]), &[true, true]), 0.0);
+    assert!(gates.log_odds(&point, &[false, true]).abs() < 1e-12);
+    assert!(gates.log_odds(&Choices(vec![1, 1]), &[true, true]).abs() < 1e-12);
 }

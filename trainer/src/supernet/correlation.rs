@@ -23,9 +23,9 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
         let values: Vec<f64> = pairs.iter().map(of).collect();
         let rank = |value: &f64| {
             let below = values.iter().filter(|other| *other < value).count();
-            let equal = values.iter().filter(|other| *other == value).count();
+            let above = values.iter().filter(|other| *other > value).count();
             // Equal values share the mean of their places.
-            below as f64 + (equal as f64 - 1.0) / 2.0
+            f64::midpoint(below as f64, (values.len() - 1 - above) as f64)
         };
         values.iter().map(rank).collect::<Vec<_>>()
     };

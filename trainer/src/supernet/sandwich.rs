@@ -1,6 +1,6 @@
 //! The sandwich rule (Yu and Huang 2019): each step trains the largest network, the smallest and two drawn ones.
-//! The largest learns from the labels, the others from it: what all of a space's networks lie between gets better
-//! with every step.
+//! The largest learns from the labels, the others from labels and from it: what all of a space's networks lie between
+//! gets better with every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,9 @@ use tch::{Kind, Reduction, TchError, Tensor};
 
 use super::Supernet;
 
+/// How much the largest network counts against the labels for what the others learn. All of it (BigNAS) needs
+/// trainings so long that the teacher's first, empty scores don't count.
+const TAUGHT: f64 = 0.5;
 /// Drawn networks of a step.
 const DRAWN: usize = 2;
 
@@ -62,11 +65,17 @@ pub(super) fn loss(
         scores.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, smoothing)?;
     // The teacher is not to come nearer to its students.
     let taught = scores.f_detach()?.f_softmax(1, Kind::Float)?;
+    let classes = scores.size()[1];
+    let labels = batch.labels.f_one_hot(classes)?.f_to_kind(Kind::Float)?;
+    let smoothed = labels
+        .f_mul_scalar(1.0 - smoothing)?
+        .f_add_scalar(smoothing / classes as f64)?;
+    let wanted = smoothed.f_lerp(&taught, TAUGHT)?;
     let mut sum = own.shallow_clone();
     for student in students {
         let found = self::scores(supernet, student, batch)?.f_log_softmax(1, Kind::Float)?;
-        let distance = found.f_mul(&taught)?.f_sum_dim_intlist(1, false, Kind::Float)?;
-        sum = sum.f_sub(&distance.f_mean(Kind::Float)?)?;
+        let agreement = found.f_mul(&wanted)?.f_sum_dim_intlist(1, false, Kind::Float)?;
+        sum = sum.f_sub(&agreement.f_mean(Kind::Float)?)?;
     }
     Ok((sum, own))
 }

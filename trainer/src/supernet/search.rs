@@ -202,9 +202,12 @@ impl<'a> Run<'a> {
     fn train_weights(&mut self, batch: &Batch) -> Result<tch::Tensor, TchError> {
         let (task, recipe) = (self.task, self.task.recipe);
         let searching = self.searching().is_some();
-        let drawn = |rng: &mut rand_chacha::ChaCha8Rng| match searching {
-            true => self.progress.gates.sample(rng),
-            false => task.space.sample(rng),
+        let drawn = |rng: &mut rand_chacha::ChaCha8Rng| {
+            if searching {
+                self.progress.gates.sample(rng)
+            } else {
+                task.space.sample(rng)
+            }
         };
         let networks = sandwich::networks(task.space, &self.ends, task.seed, self.step, drawn);
         let (loss, own) = sandwich::loss(&self.supernet, &networks, batch, recipe.label_smoothing)?;

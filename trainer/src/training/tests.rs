@@ -81,9 +81,22 @@ fn learns_what_can_be_learned() {
     });
 }
 
+fn averaging() -> Recipe {
+    Recipe {
+        ema: Some(0.95),
+        ..small()
+    }
+}
+
 #[test]
 fn an_interrupted_training_ends_in_the_same_network() {
-    with_task(&small(), |task| {
+    for recipe in [small(), averaging()] {
+        is_the_same_when_interrupted(&recipe);
+    }
+}
+
+fn is_the_same_when_interrupted(recipe: &Recipe) {
+    with_task(recipe, |task| {
         let (undisturbed, _) = finished(train(task, None, &mut Watcher::default()).unwrap());
         let mut checkpoint = None;
         // In the middle of an epoch, right after one, and in the evaluation.
@@ -103,6 +116,44 @@ fn an_interrupted_training_ends_in_the_same_network() {
         let (resumed, _) = finished(train(task, checkpoint.as_ref(), &mut Watcher::default()).unwrap());
         assert_eq!(resumed.weights().unwrap(), undisturbed.weights().unwrap());
     });
+}
+
+/// The mean, not the last step, is judged, handed out, and what others find in the checkpoint.
+#[test]
+fn an_average_of_the_weights_takes_their_place() {
+    with_task(&averaging(), |task| {
+        let mut watcher = Watcher::default();
+        let (net, metrics) = finished(train(task, None, &mut watcher).unwrap());
+        assert!(metrics.accuracy > 0.99);
+        let checkpoint = watcher.checkpoints.pop().unwrap();
+        let find = |name: &str| {
+            let found = checkpoint.tensors.iter().find(|(found, _)| found == name);
+            found.map(|(_, tensor)| tensor.clone()).unwrap()
+        };
+        let weights = net.weights().unwrap();
+        let network = checkpoint.clone().into_network();
+        assert_eq!(weights.0.len(), network.len());
+        for (name, tensor) in network {
+            assert_eq!(
+                (&weights.0[&name], &find(&format!("average:{name}"))),
+                (&tensor, &tensor)
+            );
+            assert_ne!(find(&name), tensor, "{name}");
+        }
+    });
+    // What is learned does not depend on who keeps a mean of it.
+    let last = |recipe: &Recipe| {
+        with_task(recipe, |task| {
+            let mut watcher = Watcher::default();
+            train(task, None, &mut watcher).unwrap();
+            let tensors = watcher.checkpoints.pop().unwrap().tensors;
+            tensors
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with("average:"))
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(last(&averaging()), last(&small()));
 }
 
 #[test]
