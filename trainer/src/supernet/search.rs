@@ -4,86 +4,28 @@
 //! Three parts: weights and gates are trained; networks drawn evenly are judged by the supernet and trained alone,
 //! to see whether its ranks can be trusted; those the gates speak for are judged, and the best is the answer.
 
-use std::collections::BTreeMap;
+mod decide;
+mod task;
+mod views;
+
 use std::time::Instant;
 
 use ::search::gates::Gates;
-use ::search::latency::LatencyError;
 use ::search::latency::expected::ExpectedLatency;
 use ::search::nearest::nearest;
-use ::search::random::{Purpose, generator};
-use ::search::space::{Choices, Space};
-use ::search::strategies::StrategyConfig;
-use ::search::study::Target;
-use tch::TchError;
+use ::search::space::Choices;
+use tch::{TchError, Tensor};
 
-use super::bounds::{Bounds, Infeasible};
-use super::correlation::{Compared, TRUSTED, spearman};
-use super::found::{Candidate, Found, Ranking};
+use super::bounds::Bounds;
 use super::gates::{self, Method, Setting};
-use super::progress::{Progress, Retrained};
 use super::sandwich::{self, Batch};
-use super::{Supernet, choose, judge};
-use crate::data::{Augmentation, Batches, Dataset};
+use super::{Progress, Supernet};
+use crate::data::Augmentation;
 use crate::training::optimizer::Optimizer;
-use crate::training::{
-    self, Checkpoint, CheckpointError, Moment, Observer, Place, Recipe, TrainingError, learner, split,
-    validate,
-};
+use crate::training::{Checkpoint, CheckpointError, Moment, Observer, Place, TrainingError, learner, split};
 
-/// What to search, on what data, for which bounds, and how long.
-#[derive(Debug)]
-pub struct Task<'a> {
-    pub space: &'a Space,
-    /// The data at each resolution of the space.
-    pub data: &'a BTreeMap<u32, Dataset>,
-    pub validation_split: f64,
-    /// Use only so many training images.
-    pub limit: Option<u32>,
-    pub target: &'a Target,
-    pub strategy: &'a StrategyConfig,
-    pub epochs: u32,
-    pub seed: u64,
-    pub recipe: &'a Recipe,
-    /// Networks the gates speak for that are judged in the end.
-    pub candidates: usize,
-    /// Networks that are trained alone to see whether the supernet's ranks can be trusted, and for how many epochs.
-    pub compared: usize,
-    pub alone_epochs: u32,
-}
-
-#[derive(Debug)]
-pub enum Outcome {
-    Finished(Box<Found>),
-    /// The observer said so.
-    Stopped(Checkpoint),
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SupernetError {
-    #[error("the strategy {0} searches no supernet: proxyless, fbnet and random do")]
-    Strategy(&'static str),
-    #[error(transparent)]
-    Infeasible(#[from] Infeasible),
-    #[error("the profile: {0}")]
-    Latency(#[from] LatencyError),
-    #[error("no data of {0} pixels was loaded")]
-    NoData(u32),
-    #[error(transparent)]
-    Training(#[from] TrainingError),
-}
-
-impl From<TchError> for SupernetError {
-    fn from(error: TchError) -> Self {
-        Self::Training(error.into())
-    }
-}
-
-impl From<CheckpointError> for SupernetError {
-    fn from(error: CheckpointError) -> Self {
-        Self::Training(error.into())
-    }
-}
+pub use task::{Outcome, SupernetError, Task};
+use views::Views;
 
 /// How often the loss is read and the observer asked: often, since a step takes a second on a small machine and a pod's
 /// grace period is short.
@@ -131,7 +73,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(task: &'a Task<'a>) -> Result<Self, SupernetError> {
-        let method = Method::of(task.strategy).ok_or(SupernetError::Strategy(name(task.strategy)))?;
+        let method = Method::of(task.strategy).ok_or(SupernetError::Strategy(task::name(task.strategy)))?;
         let near = nearest(task.space, &task.target.latency, &task.target.constraints)?;
         let bounds = Bounds::new(task.space, task.target);
         let start = bounds.start(near)?;
@@ -199,7 +141,7 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
-    fn train_weights(&mut self, batch: &Batch) -> Result<tch::Tensor, TchError> {
+    fn train_weights(&mut self, batch: &Batch) -> Result<Tensor, TchError> {
         let (task, recipe) = (self.task, self.task.recipe);
         let searching = self.searching().is_some();
         let drawn = |rng: &mut rand_chacha::ChaCha8Rng| {
@@ -242,161 +184,6 @@ impl<'a> Run<'a> {
         let warm = self.method.warm_up() * steps;
         let after = self.step as f64 - warm;
         (after >= 0.0 && warm < steps).then(|| after / (steps - warm))
-    }
-
-    /// Networks drawn evenly, judged both ways; false when the observer stopped it.
-    fn compare(&mut self, observer: &mut dyn Observer) -> Result<bool, SupernetError> {
-        let task = self.task;
-        let mut rng = generator(task.seed, 0, Purpose::Comparison);
-        let keeps = |choices: &Choices| self.bounds.keep(choices);
-        let drawn = choose::even(task.space, &keeps, &self.start, task.compared, &mut rng);
-        let all = drawn.len();
-        for (index, choices) in drawn.into_iter().enumerate().skip(self.progress.compared.len()) {
-            let Some(supernet) = self.judge(&choices, observer)? else {
-                return Ok(false);
-            };
-            let Some(alone) = self.train_alone(&choices, observer)? else {
-                return Ok(false);
-            };
-            let architecture = self.supernet.decode(&choices)?.to_string();
-            tracing::info!(supernet, alone, "compared {} of {all}: {architecture}", index + 1);
-            self.progress.compared.push(Compared {
-                architecture,
-                supernet,
-                alone,
-            });
-            observer.checkpoint(self.checkpoint()?);
-        }
-        Ok(true)
-    }
-
-    fn correlation(&self) -> Option<f64> {
-        let pairs: Vec<_> = self
-            .progress
-            .compared
-            .iter()
-            .map(|one| (one.supernet, one.alone))
-            .collect();
-        spearman(&pairs)
-    }
-
-    /// The best of those the gates speak for; `None` when the observer stopped it.
-    fn decide(&mut self, observer: &mut dyn Observer) -> Result<Option<Found>, SupernetError> {
-        let task = self.task;
-        let correlation = self.correlation();
-        // Without a comparison there is nothing to distrust.
-        let trusted = self.progress.compared.is_empty() || correlation.is_some_and(|rho| rho >= TRUSTED);
-        if !trusted {
-            tracing::warn!(
-                "the supernet's ranks say too little (Spearman {}, trusted from {TRUSTED}): candidates are trained alone \
-                 for {} epochs and ranked by that",
-                correlation.map_or("none".to_owned(), |rho| format!("{rho:.2}")),
-                task.alone_epochs
-            );
-        }
-        let mut rng = generator(task.seed, 0, Purpose::Finalists);
-        let keeps = |choices: &Choices| self.bounds.keep(choices);
-        let gates = self.progress.gates.clone();
-        let n = task.candidates.max(1);
-        let chosen = match self.method {
-            Method::Even => choose::even(task.space, &keeps, &self.start, n, &mut rng),
-            Method::Binary(_) | Method::Gumbel(_) => {
-                choose::choose(task.space, &gates, &keeps, &self.start, n, &mut rng)
-            }
-        };
-        let mut candidates = Vec::new();
-        for choices in chosen {
-            let judged = if trusted {
-                self.judge(&choices, observer)?
-            } else {
-                self.retrained(&choices, observer)?
-            };
-            let Some(accuracy) = judged else { return Ok(None) };
-            candidates.push(Candidate {
-                architecture: self.supernet.decode(&choices)?,
-                estimate: self.bounds.estimate(&choices)?,
-                accuracy,
-            });
-        }
-        // The likeliest first, so that it wins among equals.
-        candidates.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
-        Ok(Some(Found {
-            candidates,
-            ranking: if trusted {
-                Ranking::Supernet
-            } else {
-                Ranking::TrainedAlone
-            },
-            correlation,
-            compared: self.progress.compared.clone(),
-            gates: (0..gates.slots()).map(|slot| gates.probabilities(slot)).collect(),
-            seconds: self.seconds(),
-        }))
-    }
-
-    fn retrained(
-        &mut self,
-        choices: &Choices,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<f64>, SupernetError> {
-        let architecture = self.supernet.decode(choices)?.to_string();
-        let known = self
-            .progress
-            .retrained
-            .iter()
-            .find(|one| one.architecture == architecture);
-        if let Some(known) = known {
-            return Ok(Some(known.accuracy));
-        }
-        let Some(accuracy) = self.train_alone(choices, observer)? else {
-            return Ok(None);
-        };
-        tracing::info!(accuracy, "trained alone: {architecture}");
-        self.progress.retrained.push(Retrained {
-            architecture,
-            accuracy,
-        });
-        observer.checkpoint(self.checkpoint()?);
-        Ok(Some(accuracy))
-    }
-
-    fn data(&self, choices: &Choices) -> Result<&'a Dataset, SupernetError> {
-        let resolution = self.supernet.decode(choices)?.resolution;
-        self.task
-            .data
-            .get(&resolution)
-            .ok_or(SupernetError::NoData(resolution))
-    }
-
-    fn judge(&self, choices: &Choices, observer: &mut dyn Observer) -> Result<Option<f64>, SupernetError> {
-        let moment = self.moment();
-        let mut go_on = || observer.go_on(&moment);
-        let images = (self.learned.as_slice(), self.held_out.as_slice());
-        Ok(judge::judge(
-            &self.supernet,
-            choices,
-            self.data(choices)?,
-            images,
-            &mut go_on,
-        )?)
-    }
-
-    fn train_alone(
-        &self,
-        choices: &Choices,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<f64>, SupernetError> {
-        let task = self.task;
-        let alone = training::Task {
-            architecture: &self.supernet.decode(choices)?,
-            data: self.data(choices)?,
-            validation_split: task.validation_split,
-            limit: task.limit,
-            epochs: task.alone_epochs,
-            seed: task.seed,
-            recipe: task.recipe,
-        };
-        Ok(validate(&alone, &mut Alone(observer))?)
     }
 
     fn look(&mut self, loss: f64, epoch: u32) -> Result<(), TrainingError> {
@@ -463,84 +250,6 @@ impl<'a> Run<'a> {
         (self.step, self.first_step, self.seconds) = (place.step, place.step, place.seconds);
         Ok(())
     }
-}
-
-impl Task<'_> {
-    /// The same text for what leads to the same numbers.
-    fn describe(&self) -> String {
-        let Self {
-            space,
-            data: _,
-            validation_split,
-            limit,
-            target,
-            strategy,
-            epochs: _,
-            seed: _,
-            recipe,
-            candidates,
-            compared,
-            alone_epochs,
-        } = self;
-        let all = format!(
-            "{space:?} {validation_split} {limit:?} {target:?} {recipe:?} {candidates} {compared} {alone_epochs} {strategy:?}"
-        );
-        let digest = <sha2::Sha256 as sha2::Digest>::digest(all.as_bytes());
-        format!("supernet {} {}", name(strategy), hex::encode(&digest[..8]))
-    }
-}
-
-fn name(strategy: &StrategyConfig) -> &'static str {
-    match strategy {
-        StrategyConfig::Random(_) => "random",
-        StrategyConfig::Evolution(_) => "evolution",
-        StrategyConfig::Mnasnet(_) => "mnasnet",
-        StrategyConfig::Proxyless(_) => "proxyless",
-        StrategyConfig::Fbnet(_) => "fbnet",
-        StrategyConfig::CompoundScaling(_) => "compoundScaling",
-    }
-}
-
-/// The same batches at every resolution.
-struct Views<'a>(BTreeMap<u32, Batches<'a>>);
-
-impl<'a> Views<'a> {
-    fn new(task: &Task<'a>, indices: &[usize], augmentation: Augmentation, epoch: u32) -> Self {
-        let view = |(resolution, data): (&u32, &'a Dataset)| {
-            let seed = (task.seed, epoch);
-            let batches = Batches::new(&data.train, indices, task.recipe.batch, augmentation, seed);
-            (*resolution, batches)
-        };
-        Self(task.data.iter().map(view).collect())
-    }
-
-    fn count(&self) -> usize {
-        self.0.values().next().map_or(1, Batches::count)
-    }
-
-    fn get(&self, index: usize) -> Result<Batch, TchError> {
-        let mut batch = Batch {
-            pixels: BTreeMap::new(),
-            labels: tch::Tensor::f_from_slice::<i64>(&[])?,
-        };
-        for (resolution, batches) in &self.0 {
-            let (pixels, labels) = batches.get(index)?;
-            batch.pixels.insert(*resolution, pixels);
-            batch.labels = labels;
-        }
-        Ok(batch)
-    }
-}
-
-/// Passes on the question whether to go on: a network that is trained shortly keeps no checkpoint of its own.
-struct Alone<'a>(&'a mut dyn Observer);
-
-impl Observer for Alone<'_> {
-    fn go_on(&mut self, at: &Moment) -> bool {
-        self.0.go_on(at)
-    }
-
-    fn checkpoint(&mut self, _checkpoint: Checkpoint) {}
 }
 
 #[cfg(test)]

@@ -1,14 +1,20 @@
 //! Whole searches on a space of 16-pixel networks and images that are bright above or below.
 
+use std::collections::BTreeMap;
+
 use ::search::constraint::Constraints;
 use ::search::latency::{Latency, LatencyModel};
-use ::search::strategies::{FbnetConfig, GateGradient, ProxylessConfig, RandomConfig};
+use ::search::space::Space;
+use ::search::strategies::{FbnetConfig, GateGradient, ProxylessConfig, RandomConfig, StrategyConfig};
+use ::search::study::Target;
 
 use super::*;
+use crate::data::Dataset;
 use crate::data::tests::folder;
 use crate::model::tests::one_thread;
-use crate::supernet::Ranking;
 use crate::supernet::tests::space;
+use crate::supernet::{Found, Ranking};
+use crate::training::Recipe;
 
 const SMALL: &str = r#"{"mobileBlocks":{"channels":1,"classes":2,"resolutions":[16],"widths":[0.5,1.0],"depths":[1,2],"kernels":[3,5],
     "expands":[2],"stem":{"channels":8,"kernel":3,"stride":4},"head":{"style":"light","channels":8},
