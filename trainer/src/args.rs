@@ -82,7 +82,7 @@ pub struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct SupernetArgs {
-    /// The job document: task, searchSpace, strategy, constraints, budget and recipe as JSON.
+    /// A NasJob, or its spec, with one target, as JSON.
     pub job: PathBuf,
     /// Latencies of the space's blocks on the device, as JSON.
     #[arg(long)]

@@ -28,6 +28,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Exit> {
     let recipe: Recipe = serde_json::from_str(recipe)
         .context("--recipe")
         .map_err(Exit::BadInput)?;
+    recipe.check().context("--recipe").map_err(Exit::BadInput)?;
     let data = Dataset::load(data)
         .and_then(|data| {
             data.fitted(

@@ -65,3 +65,36 @@ impl<O: Observer> Observer for Until<O> {
         self.observer.checkpoint(checkpoint);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Willing;
+
+    impl Observer for Willing {
+        fn go_on(&mut self, _at: &Moment) -> bool {
+            true
+        }
+
+        fn checkpoint(&mut self, _checkpoint: Checkpoint) {}
+    }
+
+    #[test]
+    fn stops_when_it_is_asked_to() {
+        let mut until = Until {
+            observer: Willing,
+            termination: Termination::default(),
+        };
+        let at = Moment {
+            epoch: 0,
+            epochs: 1,
+            fraction: 0.0,
+            loss: 0.0,
+            seconds_left: 0.0,
+        };
+        assert!(until.go_on(&at));
+        until.termination.clone().ask();
+        assert!(!until.go_on(&at));
+    }
+}

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use ::search::space::Architecture;
 use anyhow::Context as _;
-use serde::de::DeserializeOwned;
 
 use super::job::{Job, JobError, Profile, TaskConfig};
 use super::{Found, Outcome, Ranking, SupernetError, Task, run};
@@ -18,11 +17,15 @@ use crate::training::{Observer as _, TrainingError};
 
 /// Searches, and leaves `result.json` and `architecture.txt`; goes on from a checkpoint in the folder.
 pub fn supernet(args: &SupernetArgs) -> Result<(), Exit> {
+    search(args, Termination::listen()?)
+}
+
+fn search(args: &SupernetArgs, termination: Termination) -> Result<(), Exit> {
     let SupernetArgs { job, profile, out } = args;
-    let job: Job = read(job)?;
-    let profile: Profile = read(profile)?;
+    let job = read(job, Job::parse)?;
+    let profile = read(profile, Profile::parse)?;
     let space = job.space().map_err(bad_job)?;
-    let (target, fit) = job.target(&profile).map_err(bad_job)?;
+    let (target, fit) = job.target(&space, &profile).map_err(bad_job)?;
     if let Some(fit) = fit {
         tracing::info!(
             networks = fit.nets,
@@ -48,14 +51,14 @@ pub fn supernet(args: &SupernetArgs) -> Result<(), Exit> {
         epochs: job.budget.search_epochs,
         seed: job.budget.seed,
         recipe: &job.recipe,
-        candidates: job.budget.candidates as usize,
+        candidates: job.budget.judged as usize,
         compared: job.budget.compared as usize,
-        alone_epochs: job.budget.alone_epochs,
+        alone_epochs: job.budget.trial_epochs,
     };
     let resume = read_checkpoint(out)?;
     let mut observer = Until {
         observer: Folder::new(out),
-        termination: Termination::listen()?,
+        termination,
     };
     match run(&task, resume.as_ref(), &mut observer).map_err(exit)? {
         Outcome::Finished(found) => hand_in(&found, out),
@@ -89,10 +92,9 @@ fn hand_in(found: &Found, out: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Exit> {
+fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> serde_json::Result<T>) -> Result<T, Exit> {
     let bytes = fs::read(path).with_context(|| format!("can't read {}", path.display()));
-    let parsed =
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).with_context(|| path.display().to_string()));
+    let parsed = bytes.and_then(|bytes| parse(&bytes).with_context(|| path.display().to_string()));
     parsed.map_err(Exit::BadInput)
 }
 
@@ -108,5 +110,99 @@ fn exit(error: SupernetError) -> Exit {
     match error {
         SupernetError::Training(error @ TrainingError::Torch(_)) => Exit::Temporary(error.into()),
         other => Exit::BadInput(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tests::folder;
+    use crate::model::tests::one_thread;
+    use crate::supernet::tests::space;
+
+    const SPACE: &str = r#"{"mobileBlocks":{"channels":1,"classes":2,"resolutions":[16],"widths":[1.0],"depths":[1],"kernels":[3],
+        "expands":[2],"stem":{"channels":8,"kernel":3,"stride":4},"head":{"style":"light","channels":8},
+        "stages":[{"channels":8,"stride":2}]}}"#;
+
+    struct Setting {
+        folder: tempfile::TempDir,
+        _data: tempfile::TempDir,
+    }
+
+    impl Setting {
+        fn new() -> Self {
+            let (folder, data) = (tempfile::tempdir().unwrap(), folder(200));
+            let job = format!(
+                r#"{{"task":{{"imageClassification":{{"dataset":{{"uri":"{}"}},"validationSplit":0.2}}}},"searchSpace":{SPACE},
+                "strategy":{{"proxyless":{{"gradient":"full"}}}},"targets":[{{"name":"a","constraints":{{"latency":{{"p95":"1ms"}}}}}}],
+                "budget":{{"searchEpochs":2,"judged":2,"compared":0,"trialEpochs":1}},"recipe":{{"batch":32}}}}"#,
+                data.path().display()
+            );
+            let rows = space(SPACE).block_keys();
+            let row =
+                |key: &::search::space::BlockKey| format!(r#"{{"name":"{key}","p50Us":10.0,"p95Us":11.0}}"#);
+            let rows: Vec<String> = rows.iter().map(row).collect();
+            fs::write(folder.path().join("job.json"), job).unwrap();
+            fs::write(
+                folder.path().join("profile.json"),
+                format!(r#"{{"rows":[{}]}}"#, rows.join(",")),
+            )
+            .unwrap();
+            Self { folder, _data: data }
+        }
+
+        fn args(&self, out: &str) -> SupernetArgs {
+            let at = |name: &str| self.folder.path().join(name);
+            SupernetArgs {
+                job: at("job.json"),
+                profile: at("profile.json"),
+                out: at(out),
+            }
+        }
+
+        fn result(&self, out: &str) -> serde_json::Value {
+            let text = fs::read(self.folder.path().join(out).join("result.json")).unwrap();
+            let mut result: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            result["seconds"] = 0.into();
+            result
+        }
+    }
+
+    #[test]
+    fn a_search_that_was_asked_to_end_goes_on_later() {
+        one_thread();
+        let setting = Setting::new();
+        search(&setting.args("alone"), Termination::default()).unwrap();
+        let asked = Termination::default();
+        asked.ask();
+        for _ in 0..3 {
+            let ended = search(&setting.args("asked"), asked.clone());
+            assert!(matches!(ended, Err(Exit::Terminated)), "{ended:?}");
+        }
+        search(&setting.args("asked"), Termination::default()).unwrap();
+        assert_eq!(setting.result("asked"), setting.result("alone"));
+        let name = fs::read_to_string(setting.folder.path().join("alone/architecture.txt")).unwrap();
+        let architecture: Architecture = name.parse().unwrap();
+        assert!(setting.result("alone")["best"]["architecture"] == name && architecture.classes() == 2);
+    }
+
+    #[test]
+    fn says_which_file_is_wrong() {
+        let setting = Setting::new();
+        let said = |args: &SupernetArgs| match search(args, Termination::default()) {
+            Err(Exit::BadInput(error)) => format!("{error:#}"),
+            other => panic!("{other:?}"),
+        };
+        let args = setting.args("out");
+        fs::write(&args.profile, r#"{"rows":[]}"#).unwrap();
+        assert!(
+            said(&args).contains("blocks are not measured: stem-"),
+            "{}",
+            said(&args)
+        );
+        fs::write(&args.job, "{}").unwrap();
+        assert!(said(&args).contains("job.json: missing field"), "{}", said(&args));
+        fs::remove_file(&args.job).unwrap();
+        assert!(said(&args).contains("can't read "), "{}", said(&args));
     }
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use ::search::NotYetSupported;
 use ::search::constraint::ConstraintsConfig;
-use ::search::latency::{Fit, Latency, LatencyError, LatencyModel};
+use ::search::latency::{Fit, Latency, LatencyError, LatencyModel, calibration_nets};
 use ::search::space::{Architecture, BlockKey, SearchSpaceConfig, Space, SpaceError};
 use ::search::strategies::StrategyConfig;
 use ::search::study::Target;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::data::{DataError, Dataset};
 use crate::training::Recipe;
 
-/// The document, in the words of a NasJob.
+/// A NasJob's spec for one device. What is a cluster's is passed over.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Job {
@@ -21,11 +23,25 @@ pub struct Job {
     #[serde(default)]
     pub search_space: SearchSpaceConfig,
     pub strategy: StrategyConfig,
-    pub constraints: ConstraintsConfig,
+    pub targets: Vec<TargetConfig>,
     #[serde(default)]
     pub budget: Budget,
     #[serde(default)]
     pub recipe: Recipe,
+    #[serde(default, rename = "trainer")]
+    _trainer: IgnoredAny,
+    #[serde(default, rename = "schedule")]
+    _schedule: IgnoredAny,
+}
+
+/// The device and its bounds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetConfig {
+    pub name: String,
+    pub constraints: ConstraintsConfig,
+    #[serde(default, rename = "deviceSelector")]
+    _device_selector: IgnoredAny,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -55,22 +71,41 @@ pub struct DatasetConfig {
 pub struct Budget {
     pub search_epochs: u32,
     /// Networks the gates speak for that are judged in the end.
-    pub candidates: u32,
+    pub judged: u32,
     /// Networks trained alone to see whether the supernet's ranks can be trusted: 0 for none.
     pub compared: u32,
     /// Epochs for which a network is trained alone in the search.
-    pub alone_epochs: u32,
+    pub trial_epochs: u32,
     pub seed: u64,
+    // Of searches without a supernet, and of what comes after the search.
+    #[serde(rename = "candidates")]
+    _candidates: IgnoredAny,
+    #[serde(rename = "trials")]
+    _trials: IgnoredAny,
+    #[serde(rename = "trainEpochs")]
+    _train_epochs: IgnoredAny,
+    #[serde(rename = "finalists")]
+    _finalists: IgnoredAny,
+    #[serde(rename = "parallelism")]
+    _parallelism: IgnoredAny,
+    #[serde(rename = "deadline")]
+    _deadline: IgnoredAny,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
             search_epochs: 10,
-            candidates: 10,
+            judged: 10,
             compared: 20,
-            alone_epochs: 2,
+            trial_epochs: 2,
             seed: 1,
+            _candidates: IgnoredAny,
+            _trials: IgnoredAny,
+            _train_epochs: IgnoredAny,
+            _finalists: IgnoredAny,
+            _parallelism: IgnoredAny,
+            _deadline: IgnoredAny,
         }
     }
 }
@@ -79,7 +114,8 @@ fn one_tenth() -> f64 {
     0.1
 }
 
-/// Latencies as they were measured: blocks by their key, whole networks by their text.
+/// Latencies as they were measured: blocks by their key, whole networks by their text, or as `net-ID` those that
+/// profiles are calibrated on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
@@ -111,20 +147,28 @@ pub enum JobError {
 }
 
 impl Job {
+    /// A NasJob, or its spec alone.
+    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        let mut value: Value = serde_json::from_slice(bytes)?;
+        if let Some(spec) = value.get_mut("spec") {
+            value = spec.take();
+        }
+        serde_json::from_value(value)
+    }
+
     /// The space, after a look at the numbers that have limits.
     pub fn space(&self) -> Result<Space, JobError> {
         let field = |field, problem: String| JobError::Field { field, problem };
         let Budget {
             search_epochs,
-            candidates,
-            compared: _,
-            alone_epochs,
-            seed: _,
+            judged,
+            trial_epochs,
+            ..
         } = self.budget;
         for (name, value) in [
             ("budget.searchEpochs", search_epochs),
-            ("budget.candidates", candidates),
-            ("budget.aloneEpochs", alone_epochs),
+            ("budget.judged", judged),
+            ("budget.trialEpochs", trial_epochs),
         ] {
             if !(1..=10_000).contains(&value) {
                 return Err(field(name, format!("{value} is not between 1 and 10000")));
@@ -144,11 +188,22 @@ impl Job {
     }
 
     /// The device the profile was measured on, with the job's bounds.
-    pub fn target(&self, profile: &Profile) -> Result<(Target, Option<Fit>), JobError> {
-        let (latency, fit) = profile.model()?;
+    pub fn target(&self, space: &Space, profile: &Profile) -> Result<(Target, Option<Fit>), JobError> {
+        let [
+            TargetConfig {
+                name, constraints, ..
+            },
+        ] = self.targets.as_slice()
+        else {
+            return Err(JobError::Field {
+                field: "targets",
+                problem: format!("{} targets: a supernet is searched for one", self.targets.len()),
+            });
+        };
+        let (latency, fit) = profile.model(space, self.budget.seed)?;
         let target = Target {
-            name: "device".to_owned(),
-            constraints: self.constraints.constraints()?,
+            name: name.clone(),
+            constraints: constraints.constraints()?,
             latency,
         };
         Ok((target, fit))
@@ -172,9 +227,20 @@ impl Job {
     }
 }
 
+/// Whole networks that a profile may be calibrated on.
+const MOST_NETWORKS: usize = 20;
+
 impl Profile {
-    fn model(&self) -> Result<(LatencyModel, Option<Fit>), JobError> {
+    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+
+    fn model(&self, space: &Space, seed: u64) -> Result<(LatencyModel, Option<Fit>), JobError> {
         let (mut blocks, mut networks) = (Vec::new(), Vec::new());
+        let known: BTreeMap<String, Architecture> = calibration_nets(space, MOST_NETWORKS, seed)
+            .into_iter()
+            .map(|network| (network.id(), network))
+            .collect();
         for Row { name, p50_us, p95_us } in &self.rows {
             let latency = Latency {
                 p50_us: *p50_us,
@@ -190,6 +256,9 @@ impl Profile {
                 blocks.push((key, latency));
             } else if let Ok(network) = name.parse::<Architecture>() {
                 networks.push((network, latency));
+            } else if let Some(id) = name.strip_prefix("net-") {
+                // Others were measured for another space or seed.
+                networks.extend(known.get(id).map(|network| (network.clone(), latency)));
             } else {
                 return Err(JobError::Name { name: name.clone() });
             }
@@ -209,7 +278,7 @@ mod tests {
     use super::*;
 
     const JOB: &str = r#"{"task":{"imageClassification":{"dataset":{"uri":"/data"}}},"strategy":{"fbnet":{}},
-        "constraints":{"latency":{"p95":"300us"}}}"#;
+        "targets":[{"name":"a","constraints":{"latency":{"p95":"300us"}}}],"budget":{"finalists":3}}"#;
 
     fn said(change: (&str, &str)) -> String {
         let text = JOB.replacen(change.0, change.1, 1);
@@ -223,7 +292,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_in_a_job() {
-        let budget = |text: &str| ("\"constraints\"", format!("\"budget\":{text},\"constraints\""));
+        let budget = |text: &str| (r#"{"finalists":3}"#, text.to_owned());
         assert_eq!(said(("", "")), "fine");
         for (change, expected) in [
             (
@@ -262,7 +331,8 @@ mod tests {
             {"name":"head-c16-h128-o10-r14-k1-s1-relu6","p50Us":20.0,"p95Us":22.0},
             {"name":"m1/28x1/stem-h1-o16-k3-s2-relu6/head-h128-o10-k1-s1-relu6","p50Us":27.0,"p95Us":30.0}]}"#;
         let profile: Profile = serde_json::from_str(text).unwrap();
-        let (model, fit) = profile.model().unwrap();
+        let space = Space::from_config(&SearchSpaceConfig::default()).unwrap();
+        let (model, fit) = profile.model(&space, 1).unwrap();
         let network = profile.rows[2].name.parse().unwrap();
         let predicted = model.predict(&network).unwrap().p50_us;
         assert!(
@@ -272,7 +342,7 @@ mod tests {
         let broken = |name: &str, p50: &str| {
             let text = format!(r#"{{"rows":[{{"name":"{name}","p50Us":{p50},"p95Us":1.0}}]}}"#);
             let profile: Profile = serde_json::from_str(&text).unwrap();
-            profile.model().unwrap_err().to_string()
+            profile.model(&space, 1).unwrap_err().to_string()
         };
         assert_eq!(
             broken("x", "1.0"),
