@@ -46,6 +46,11 @@ impl Gates {
         softmax(self.logits(slot), 1.0)
     }
 
+    /// The probabilities of every slot's options.
+    pub fn all(&self) -> Vec<Vec<f64>> {
+        (0..self.slots()).map(|slot| self.probabilities(slot)).collect()
+    }
+
     /// One option for each slot, by its probability.
     pub fn sample(&self, rng: &mut ChaCha8Rng) -> Choices {
         let slots = 0..self.slots();

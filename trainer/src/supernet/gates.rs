@@ -107,7 +107,7 @@ fn binary_step(
     batch: &Batch,
     rng: &mut ChaCha8Rng,
 ) -> Result<f64, TchError> {
-    let probabilities: Vec<Vec<f64>> = (0..gates.slots()).map(|slot| gates.probabilities(slot)).collect();
+    let probabilities = gates.all();
     let latency = setting.expected.at(&probabilities);
     let slope = config.latency_slope(latency.p95_us / setting.bound_us) / setting.bound_us;
     let draw = draw(&probabilities, config.gradient, rng);

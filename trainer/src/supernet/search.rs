@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
                 let within = self.step % self.per_epoch;
                 let looks = self.step.is_multiple_of(LOOK_EVERY);
                 let loss = self.train_weights(&learned.get(within)?)?;
-                self.train_gates(&held_out, within)?;
+                self.train_gates(&held_out)?;
                 self.step += 1;
                 if looks {
                     self.look(loss.f_double_value(&[])?, epoch)?;
@@ -137,6 +137,13 @@ impl<'a> Run<'a> {
                 }
             }
             observer.checkpoint(self.checkpoint()?);
+            if self.searching().is_some() {
+                tracing::info!(
+                    "networks drawn by the gates are expected to take {:.0} µs of {:.0}",
+                    self.expected.at(&self.progress.gates.all()).p95_us,
+                    task.target.constraints.latency_p95_us
+                );
+            }
         }
         Ok(true)
     }
@@ -160,11 +167,11 @@ impl<'a> Run<'a> {
     }
 
     /// When it is their turn.
-    fn train_gates(&mut self, held_out: &Views<'_>, within: usize) -> Result<(), TchError> {
+    fn train_gates(&mut self, held_out: &Views<'_>) -> Result<(), TchError> {
         let (Some(done), every) = (self.searching(), self.method.every()) else {
             return Ok(());
         };
-        if within % every != every - 1 {
+        if self.step % every != every - 1 {
             return Ok(());
         }
         let setting = Setting {
@@ -173,7 +180,7 @@ impl<'a> Run<'a> {
             bound_us: self.task.target.constraints.latency_p95_us,
             seed: self.task.seed,
         };
-        let batch = held_out.get((within / every) % held_out.count())?;
+        let batch = held_out.get((self.step / every) % held_out.count())?;
         let gates = &mut self.progress.gates;
         gates::step(&self.method, &setting, gates, &batch, (self.step, done)).map(drop)
     }

@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
             },
             correlation,
             compared: self.progress.compared.clone(),
-            gates: (0..gates.slots()).map(|slot| gates.probabilities(slot)).collect(),
+            gates: gates.all(),
             seconds: self.seconds(),
         }))
     }
