@@ -56,6 +56,8 @@ fn descends_by_adam() {
     let mut gates = Gates::new(&[2]);
     gates.descend(0, &[3.0, -50.0], &ADAM);
     near(gates.logits(0), &[-0.1, 0.1]);
+    // What it has seen counts for long: it starts anew.
+    let mut gates = Gates::new(&[2]);
     for _ in 0..100 {
         let gradient = softmax_gradient(&gates.probabilities(0), &[1.0, 0.0]);
         gates.descend(0, &gradient, &ADAM);
