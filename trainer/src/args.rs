@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{bench, evaluate, local, worker};
+use crate::{bench, evaluate, local, quantize, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
     Export(ExportArgs),
+    /// Writes the ONNX file of a checkpoint with 8-bit numbers, if it is still good enough; prints one line of JSON.
+    Quantize(QuantizeArgs),
     /// Says how accurate the network of a checkpoint is on test images; prints one line of JSON.
     Evaluate(EvaluateArgs),
     /// Times the training step alone on random data; prints one line of JSON.
@@ -99,6 +101,40 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct QuantizeArgs {
+    /// A checkpoint that `train` left.
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// Folder or file:// address of the data: training images show the ranges, test images judge.
+    #[arg(long)]
+    pub data: String,
+    /// The ONNX file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Training images whose values are looked at.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub images: u32,
+    /// Percent of the numbers between two layers that lie inside their range.
+    #[arg(long, default_value_t = 99.999, value_parser = percent)]
+    pub percentile: f64,
+    /// Percent points of accuracy that may be lost.
+    #[arg(long, default_value_t = 1.0, value_parser = percent)]
+    pub most_lost: f64,
+    /// Percent of the labels that have to be those of the float file.
+    #[arg(long, default_value_t = 97.0, value_parser = percent)]
+    pub least_agreement: f64,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("must be 0 to 100".to_owned())
+    }
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct EvaluateArgs {
     /// A checkpoint that `train` left.
     #[arg(long)]
@@ -134,6 +170,7 @@ impl Args {
             Command::Train(args) => local::train(&args),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
+            Command::Quantize(args) => quantize::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::BenchStep(args) => bench::step(&args),
         };

@@ -36,7 +36,8 @@ fn judge(checkpoint: &Path, data: &str) -> Result<Evaluation, Exit> {
     found.ok_or(Exit::Terminated)
 }
 
-fn restore(checkpoint: &Path) -> Result<Net, Exit> {
+/// The network of a checkpoint.
+pub(crate) fn restore(checkpoint: &Path) -> Result<Net, Exit> {
     let (architecture, numbers) = read_trained(checkpoint)?;
     let mut net = Net::new(&architecture, 0)
         .context("libtorch")

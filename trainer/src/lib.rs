@@ -11,6 +11,7 @@ pub mod exit;
 pub mod local;
 pub mod model;
 pub mod process;
+pub mod quantize;
 pub mod training;
 pub mod worker;
 

@@ -190,7 +190,7 @@ fn read_checkpoint(out: &Path) -> Result<Option<Checkpoint>, Exit> {
 }
 
 /// Whole or not at all, also after a power cut: written beside, brought to the disk, then renamed.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Exit> {
     let beside = path.with_added_extension("part");
     fs::File::create(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
