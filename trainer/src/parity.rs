@@ -65,6 +65,8 @@ fn an_exported_network_scores_as_the_trained_one() {
 #[test]
 fn what_is_only_measured_runs_too() {
     let space = Space::from_config(&SearchSpaceConfig::default()).unwrap();
+    let blocks: Vec<_> = space.block_keys().iter().map(export::profile_block).collect();
+    check(&blocks);
     for key in space.block_keys() {
         let (inputs, side) = (i64::from(key.inputs), i64::from(key.resolution));
         let pixels = vec![0.5; (inputs * side * side) as usize];
@@ -79,4 +81,71 @@ fn what_is_only_measured_runs_too() {
             "{scores:?}: denormals would run at another speed"
         );
     }
+}
+
+/// The scores of a file in tract, for an image of one number everywhere.
+pub(crate) fn in_tract(file: &export::OnnxFile, shape: &[usize], pixel: f32) -> Vec<f32> {
+    use tract_onnx::prelude::*;
+    let mut bytes = file.bytes.as_slice();
+    let model = tract_onnx::onnx().model_for_read(&mut bytes).unwrap();
+    let model = model.into_optimized().unwrap().into_runnable().unwrap();
+    let pixels = vec![pixel; shape.iter().product()];
+    let input = tract_onnx::prelude::Tensor::from_shape(shape, &pixels).unwrap();
+    let outputs = model.run(tvec!(input.into())).unwrap();
+    let scores = outputs[0].to_plain_array_view::<f32>().unwrap();
+    scores.iter().copied().collect()
+}
+
+#[test]
+fn a_second_reader_finds_the_same_numbers() {
+    crate::model::tests::one_thread();
+    let space = Space::from_config(&SearchSpaceConfig::default()).unwrap();
+    let mut nets = calibration_nets(&space, 3, 1);
+    nets.push(crate::model::tests::EVERYTHING.parse().unwrap());
+    for net in nets {
+        let weights = Net::new(&net, 1).unwrap().weights().unwrap();
+        let side = net.resolution as usize;
+        let shape = [1, net.channels as usize, side, side];
+        let files = [
+            export::profile_net(&net),
+            export::trained_net(&net, &weights).unwrap(),
+        ];
+        check(&files);
+        for file in files {
+            let wanted = run(
+                &file,
+                shape.map(|side| side as i64),
+                &vec![0.5; shape.iter().product()],
+            );
+            let found = in_tract(&file, &shape, 0.5);
+            assert_eq!(found.len(), wanted.len());
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!(
+                    (found - wanted).abs() <= 1e-3 * wanted.abs().max(1.0),
+                    "{net}: {found} {wanted}"
+                );
+            }
+        }
+    }
+}
+
+/// Has the files checked by ONNX's own checker, shapes too.
+pub(crate) fn check(files: &[export::OnnxFile]) {
+    let models = std::path::PathBuf::from(std::env::var("HAIZEN_MODELS").unwrap());
+    let checker = models.join("onnx-1.23.2");
+    assert!(checker.exists(), "{}: run `make native`", checker.display());
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &export::OnnxFile| folder.path().join(format!("{}.onnx", file.sha256));
+    for file in files {
+        std::fs::write(path(file), &file.bytes).unwrap();
+    }
+    let code =
+        "import sys, onnx\nfor f in sys.argv[1:]: onnx.checker.check_model(onnx.load(f), full_check=True)";
+    let run = std::process::Command::new("python3")
+        .args(["-c", code])
+        .args(files.iter().map(path))
+        .env("PYTHONPATH", checker)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }

@@ -48,6 +48,9 @@ fn eight_bits_label_as_floats_do() {
         assert_eq!((report.images, report.bytes), (250, file.bytes.len()));
         let (again, _) = quantize(&checkpoint, &data, 100, Percentile(99.999)).unwrap();
         assert_eq!(again.sha256, file.sha256);
+        crate::parity::check(std::slice::from_ref(&file));
+        let scores = crate::parity::in_tract(&file, &[1, 1, 4, 4], 0.5);
+        assert!(scores.iter().all(|score| score.is_finite()), "{scores:?}");
     }
 }
 
