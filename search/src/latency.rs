@@ -132,6 +132,11 @@ impl LatencyModel {
         self.error_bar
     }
 
+    /// Whole networks lay so far from their predictions that the device must have been disturbed.
+    pub fn is_disturbed(&self) -> bool {
+        self.error_bar >= error_bar::MOST
+    }
+
     pub(crate) fn at_most(&self, predicted_us: f64) -> f64 {
         predicted_us * (1.0 + self.error_bar)
     }

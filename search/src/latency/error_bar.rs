@@ -9,6 +9,10 @@ const ENOUGH: usize = 5;
 /// What two measurements of the same file differ by: no residual promises more than that.
 const LEAST: f64 = 0.02;
 
+/// Residuals that say more tell of a device that was disturbed while it was measured, not of networks that differ: then
+/// only measuring a candidate whole can decide.
+pub(super) const MOST: f64 = 0.3;
+
 /// One-sided 95 % for a network that was not seen, from the residual of each network foretold by the calibration on
 /// the others.
 pub(super) fn error_bar(samples: &[Sample]) -> f64 {
@@ -26,7 +30,7 @@ pub(super) fn error_bar(samples: &[Sample]) -> f64 {
     let mean = errors.iter().sum::<f64>() / n as f64;
     let variance = errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / (n - 1) as f64;
     let bar = mean + student(n - 1) * (variance * (1.0 + 1.0 / n as f64)).sqrt();
-    bar.max(if n < ENOUGH { BLIND } else { LEAST })
+    bar.max(if n < ENOUGH { BLIND } else { LEAST }).min(MOST)
 }
 
 /// Student's t for 95 % on one side: few residuals say little of their own spread.
@@ -77,6 +81,10 @@ mod tests {
         let (small, large) = (bar(0.03), bar(0.09));
         assert!((0.04..0.10).contains(&small), "{small}");
         assert!((2.5..3.5).contains(&(large / small)), "{small} {large}");
+        assert!(
+            (bar(1.0) - MOST).abs() < 1e-9,
+            "a disturbed device is no model's fault"
+        );
     }
 
     #[test]

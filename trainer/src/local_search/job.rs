@@ -12,7 +12,7 @@ use search::study::{Study, StudyError, Target};
 use search::trial::TrialRecord;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 
@@ -67,6 +67,7 @@ struct TargetFile {
 pub(super) struct Job {
     pub target: String,
     pub space: Space,
+    search_space: SearchSpaceConfig,
     pub strategy: StrategyConfig,
     pub constraints: Constraints,
     /// Looked at by a search that trains nothing while it chooses.
@@ -151,6 +152,7 @@ impl JobFile {
                 .with_context(|| format!("target {}", found.name))?,
             target: found.name,
             space: Space::from_config(&search_space)?,
+            search_space,
             strategy,
             candidates: budget.candidates,
             trials,
@@ -166,6 +168,38 @@ impl JobFile {
 }
 
 impl Job {
+    /// Everything that the result depends on.
+    pub(super) fn content(&self, latency: &LatencyModel) -> Value {
+        let Self {
+            target,
+            space: _,
+            search_space,
+            strategy,
+            constraints,
+            candidates,
+            trials,
+            trial_epochs,
+            train_epochs,
+            finalists,
+            seed,
+            dataset,
+            validation_split,
+            limit,
+        } = self;
+        let Constraints {
+            latency_p95_us,
+            model_bytes,
+            peak_memory_bytes,
+        } = constraints;
+        json!([
+            [target, search_space, strategy],
+            [latency_p95_us, model_bytes, peak_memory_bytes],
+            [candidates, trials, trial_epochs, train_epochs, finalists, seed],
+            [dataset, validation_split, limit],
+            latency,
+        ])
+    }
+
     /// The search as it stands with these records.
     pub(super) fn study(
         &self,

@@ -18,7 +18,6 @@ use anyhow::{Context as _, anyhow};
 use search::latency::LatencyModel;
 use search::space::Architecture;
 use search::study::StudyError;
-use serde_json::json;
 
 use crate::args::SearchArgs;
 use crate::data::Dataset;
@@ -64,27 +63,14 @@ pub fn run(args: &SearchArgs, termination: &Termination) -> Result<(), Exit> {
             latency.error_bar() * 100.0
         );
     }
+    if latency.is_disturbed() {
+        tracing::warn!(
+            "the device was disturbed while its profile was measured: measure it again while nothing else runs"
+        );
+    }
     let agent = Agent::find(agent.as_deref(), &profile.runtime)?;
     let data = Dataset::load(&job.dataset).map_err(|error| Exit::BadInput(error.into()))?;
-    let content = json!([
-        job.space.block_keys(),
-        job.strategy,
-        [job.candidates, job.trials, job.trial_epochs, job.train_epochs],
-        job.finalists,
-        job.seed,
-        job.target,
-        [
-            job.constraints.latency_p95_us.to_string(),
-            format!("{:?}", job.constraints)
-        ],
-        [
-            job.dataset.clone(),
-            job.validation_split.to_string(),
-            format!("{:?}", job.limit)
-        ],
-        latency,
-    ]);
-    let store = Store::open(out, &content, &profile)?;
+    let store = Store::open(out, &job.content(&latency), &profile)?;
     Search {
         job,
         latency,
@@ -221,7 +207,8 @@ impl Search {
     /// The best so far is exported at once: whoever waits may use it.
     fn publish(&self) -> Result<(), Exit> {
         let front = Front::of(&self.job, &self.latency, &self.known());
-        if let Some(best) = &front.best {
+        let is_new = self.store.publish(&front)?;
+        if let Some(best) = front.best.as_ref().filter(|_| is_new) {
             tracing::info!(
                 seconds = self.started.elapsed().as_secs(),
                 "best so far: {:.1} % of the test images at {}",
@@ -229,7 +216,7 @@ impl Search {
                 latency_of(best)
             );
         }
-        self.store.publish(&front)
+        Ok(())
     }
 
     fn finish(&self) -> Result<(), Exit> {

@@ -71,10 +71,10 @@ impl Store {
             store.records = state.records;
         }
         store.save()?;
-        store.take(profile);
         if out.join(MEASURED).exists() {
             store.take(&Profile::read(&out.join(MEASURED))?);
         }
+        store.take(profile);
         let entries = fs::read_dir(out.join(TRIALS))
             .with_context(|| format!("can't list {}", out.display()))
             .map_err(Exit::BadInput)?;
@@ -148,13 +148,16 @@ impl Store {
     }
 
     /// The best model's files take the results' places, each whole; `front.json`, which names it, comes last.
-    pub(super) fn publish(&self, front: &Front) -> Result<(), Exit> {
-        let Some(best) = &front.best else { return Ok(()) };
+    /// `false`: they are there already.
+    pub(super) fn publish(&self, front: &Front) -> Result<bool, Exit> {
+        let Some(best) = &front.best else {
+            return Ok(false);
+        };
         let text = serde_json::to_vec_pretty(front)
             .context("front")
             .map_err(Exit::Temporary)?;
         if read(&self.out.join("front.json"))?.as_deref() == Some(text.as_slice()) {
-            return Ok(());
+            return Ok(false);
         }
         for name in [MODEL, METRICS] {
             let from = self.model_folder(&best.name).join(name);
@@ -163,7 +166,8 @@ impl Store {
                 .map_err(Exit::Temporary)?;
             write(&self.out.join(name), &bytes)?;
         }
-        write(&self.out.join("front.json"), &text)
+        write(&self.out.join("front.json"), &text)?;
+        Ok(true)
     }
 
     fn save(&self) -> Result<(), Exit> {

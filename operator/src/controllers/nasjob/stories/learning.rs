@@ -170,6 +170,17 @@ fn a_search_whose_first_trials_all_fail_ends_and_tries_them_again_when_mended() 
 }
 
 #[test]
+fn a_bound_nothing_keeps_trains_no_trial_and_leaves_other_targets_theirs() {
+    let spec = learning(r#"{"mnasnet":{}}"#, &[("fast", "60us"), ("slow", "5us")], 8);
+    let mut world = World::new(&spec, &[("pi-1", "fast"), ("pi-2", "slow")]);
+    world.run();
+    assert!(world.facts.records.iter().all(|row| row.target == "fast"));
+    let outcome = world.outcome();
+    assert_eq!(outcome.reason, "Infeasible");
+    assert!(outcome.targets[0].best.is_some() && outcome.targets[1].best.is_none());
+}
+
+#[test]
 fn another_runtime_starts_the_search_over() {
     let mut world = world(r#"{"proxyless":{}}"#, 8);
     until_pods(&mut world);
