@@ -143,7 +143,11 @@ async fn write_rows(ctx: &Context, owner: &Owner, plan: &Plan) -> Result<Vec<Str
     Ok(told)
 }
 
-async fn write_study(conn: &mut PgConnection, owner: &Owner, change: &StudyChange) -> Result<(), StoreError> {
+pub async fn write_study(
+    conn: &mut PgConnection,
+    owner: &Owner,
+    change: &StudyChange,
+) -> Result<(), StoreError> {
     match change {
         StudyChange::Begin { new, forgive } => {
             studies::begin(conn, new).await?;

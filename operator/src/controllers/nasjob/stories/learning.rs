@@ -3,12 +3,14 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::super::apply::write_study;
 use super::super::facts::JobState;
 use super::super::plan::{Report, StudyChange};
 use super::super::status::status;
 use super::told;
 use super::world::{World, is_third, net_of, spec};
 use crate::store::trials::{TrialRow, TrialState};
+use crate::store::{records, studies, testing};
 
 const STRATEGIES: [&str; 8] = [
     r#"{"random":{}}"#,
@@ -189,6 +191,40 @@ fn another_runtime_starts_the_search_over() {
     assert!(world.facts.records.is_empty());
     world.run();
     assert!(world.outcome().succeeded && world.shortlist().targets[0].runtime_hash == "new");
+}
+
+/// The operator is started anew after each of its steps: all it knows of the search is what Postgres gives back.
+#[tokio::test]
+async fn a_search_kept_in_postgres_ends_as_one_in_memory() {
+    let db = testing::database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for strategy in [
+        r#"{"evolution":{}}"#,
+        r#"{"mnasnet":{}}"#,
+        r#"{"fbnet":{}}"#,
+        r#"{"random":{}}"#,
+    ] {
+        let mut memory = world(strategy, 10);
+        memory.run();
+        let mut kept = world(strategy, 10);
+        for _ in 0..60 {
+            let plan = kept.look();
+            if let Some(change) = &plan.study {
+                write_study(&mut conn, &kept.v.owner, change).await.unwrap();
+            }
+            let uid = kept.v.owner.uid;
+            kept.facts.study = studies::get(&db.pool, uid).await.unwrap();
+            kept.facts.records = records::of_job(&mut conn, uid).await.unwrap();
+            if matches!(plan.report, Report::Ended(_)) {
+                break;
+            }
+            kept.answer();
+            kept.train();
+        }
+        assert_eq!(kept.outcome(), memory.outcome(), "{strategy}");
+        assert_eq!(kept.facts.records, memory.facts.records, "{strategy}");
+        assert_eq!(kept.log, memory.log, "{strategy}");
+    }
 }
 
 proptest! {
