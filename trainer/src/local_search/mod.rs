@@ -59,8 +59,10 @@ pub fn run(args: &SearchArgs, termination: &Termination) -> Result<(), Exit> {
         );
     } else {
         tracing::warn!(
-            "the profile holds no whole network to calibrate on: error bar {:.0} %",
-            latency.error_bar() * 100.0
+            "the profile holds none of the whole networks to calibrate on, which depend on the job's seed: error bar \
+             {:.0} %; `trainer blocks {}` writes them, measure them beside the blocks",
+            latency.error_bar() * 100.0,
+            path.display()
         );
     }
     if latency.is_disturbed() {
@@ -144,12 +146,20 @@ impl Search {
 
     fn measure_folder(&mut self, folder: &Path) -> Result<(), Exit> {
         let Some(agent) = &self.agent else { return Ok(()) };
+        let before = self.store.files.len();
         match agent.measure(folder, &self.store.measured_path()) {
             // Ctrl-C reaches the agent, too.
-            Err(_) if self.termination.is_asked() => Err(Exit::Terminated),
-            Err(error) => Err(error),
-            Ok(()) => self.store.measured(),
+            Err(_) if self.termination.is_asked() => return Err(Exit::Terminated),
+            Err(error) => return Err(error),
+            Ok(()) => self.store.measured()?,
         }
+        if self.store.files.len() > before {
+            return Ok(());
+        }
+        Err(Exit::Temporary(anyhow!(
+            "the edge-agent said nothing of the files in {}",
+            folder.display()
+        )))
     }
 
     fn train(&mut self, training: &Training) -> Result<(), Exit> {

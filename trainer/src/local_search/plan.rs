@@ -74,7 +74,17 @@ pub(super) fn name(architecture: &Architecture, epochs: u32) -> String {
     format!("{}-e{epochs}", architecture.id())
 }
 
+/// Epochs of the very first training, where others are longer: whoever waits has something to use within minutes.
+const FIRST_EPOCHS: u32 = 1;
+
 pub(super) fn next(job: &Job, latency: &LatencyModel, known: &Known<'_>) -> Result<Step, StudyError> {
+    let unverified = |trained: &Trained| match trained {
+        Trained::Model(model) => known.measures && !known.files.contains_key(&model.sha256),
+        Trained::Failed(_) => false,
+    };
+    if let Some((name, _)) = known.trained.iter().find(|(_, trained)| unverified(trained)) {
+        return Ok(Step::Verify(name.clone()));
+    }
     if let Some(ranking) = known.ranking {
         return Ok(finals(job, ranking, known));
     }
@@ -110,7 +120,6 @@ fn rank(job: &Job, study: &Study) -> Step {
 enum State {
     Unmeasured(Architecture),
     Untrained(Architecture),
-    Unverified(String),
     /// Never trained.
     Rejected(Vec<Feedback>),
     Trained(Vec<Feedback>),
@@ -132,7 +141,6 @@ fn work(job: &Job, at_work: &[&TrialRecord], known: &Known<'_>) -> Step {
     }
     for (record, state) in &states {
         match state {
-            State::Unverified(name) => return Step::Verify(name.clone()),
             State::Untrained(architecture) => {
                 let number = record.id.0 + 1;
                 let left = job.trials.saturating_sub(number);
@@ -142,7 +150,7 @@ fn work(job: &Job, at_work: &[&TrialRecord], known: &Known<'_>) -> Step {
                     record.generation + 1
                 );
                 let after = left * job.trial_epochs + job.finalists as u32 * job.train_epochs;
-                return train(architecture, job.trial_epochs, label, after);
+                return train(known, architecture, job.trial_epochs, label, after);
             }
             State::Unmeasured(_) | State::Rejected(_) | State::Trained(_) | State::Failed(..) => {}
         }
@@ -192,17 +200,12 @@ fn state(job: &Job, record: &TrialRecord, known: &Known<'_>) -> Option<State> {
             feedback.push(failed(reason.clone()));
             State::Failed(feedback, reason.clone())
         }
-        Some(Trained::Model(model)) if is_unverified(model, known) => State::Unverified(name),
         Some(Trained::Model(model)) => {
             let accuracy = model.metrics.validation_accuracy;
             feedback.push(Feedback::Evaluated { accuracy });
             State::Trained(feedback)
         }
     })
-}
-
-fn is_unverified(model: &Model, known: &Known<'_>) -> bool {
-    known.measures && !known.files.contains_key(&model.sha256)
 }
 
 /// What is known of a network before it is trained.
@@ -252,34 +255,32 @@ fn finals(job: &Job, ranking: &[Architecture], known: &Known<'_>) -> Step {
         return Step::Measure(unmeasured);
     }
     let count = picks.len();
-    if let Some(first) = picks.first().filter(|_| job.trial_epochs < job.train_epochs) {
-        let name = name(first, job.trial_epochs);
-        match known.trained.get(&name) {
-            // Something to use before the long trainings.
-            None if known.trained.is_empty() => {
-                let after = count as u32 * job.train_epochs;
-                return train(first, job.trial_epochs, "a first model".to_owned(), after);
-            }
-            Some(Trained::Model(model)) if is_unverified(model, known) => return Step::Verify(name),
-            None | Some(Trained::Model(_) | Trained::Failed(_)) => {}
-        }
-    }
     for (index, pick) in picks.iter().enumerate() {
         let name = name(pick, job.train_epochs);
         match known.trained.get(&name) {
             None => {
                 let label = format!("finalist {} of {count}", index + 1);
                 let after = (count - index - 1) as u32 * job.train_epochs;
-                return train(pick, job.train_epochs, label, after);
+                return train(known, pick, job.train_epochs, label, after);
             }
-            Some(Trained::Model(model)) if is_unverified(model, known) => return Step::Verify(name),
             Some(Trained::Model(_) | Trained::Failed(_)) => {}
         }
     }
     Step::Done
 }
 
-fn train(architecture: &Architecture, epochs: u32, label: String, epochs_after: u32) -> Step {
+fn train(
+    known: &Known<'_>,
+    architecture: &Architecture,
+    epochs: u32,
+    label: String,
+    epochs_after: u32,
+) -> Step {
+    let (epochs, label, epochs_after) = if known.trained.is_empty() && epochs > FIRST_EPOCHS {
+        (FIRST_EPOCHS, "a first model".to_owned(), epochs_after + epochs)
+    } else {
+        (epochs, label, epochs_after)
+    };
     Step::Train(Training {
         name: name(architecture, epochs),
         architecture: architecture.clone(),
