@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{bench, evaluate, local, quantize, worker};
+use crate::termination::Termination;
+use crate::{bench, evaluate, local, local_search, quantize, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -26,7 +27,10 @@ enum Command {
     Run(RunArgs),
     /// Trains one architecture from a folder of data.
     Train(TrainArgs),
-    /// Writes an ONNX file without weights for each block of a search space, to measure on a device.
+    /// Searches a model within a device's bounds, trains it and exports it: a NasJob without a cluster.
+    Search(SearchArgs),
+    /// Writes the ONNX files without weights that a profile is measured on: each block of a search space, and whole
+    /// networks to calibrate on.
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
     Export(ExportArgs),
@@ -81,8 +85,30 @@ pub struct TrainArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct SearchArgs {
+    /// A NasJob, or its spec, as JSON.
+    pub job: PathBuf,
+    /// What `edge-agent measure blocks/ --out FILE` wrote on the device.
+    #[arg(long, value_name = "FILE")]
+    pub profile: PathBuf,
+    /// Folder for model.onnx, metrics.json and front.json; a search that was ended there is gone on with.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The target to search for, where the job names several.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// The edge-agent that measures candidates whole, if this machine is the device; the one beside this program when
+    /// not given.
+    #[arg(long, value_name = "PROGRAM")]
+    pub agent: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct BlocksArgs {
-    /// File with a NasJob's `searchSpace` as JSON; the preset mobile-small when not given.
+    /// A NasJob, or its spec, as JSON; the preset mobile-small when not given.
+    #[arg(conflicts_with = "space")]
+    pub job: Option<PathBuf>,
+    /// File with a `searchSpace` alone as JSON.
     #[arg(long)]
     pub space: Option<PathBuf>,
     /// Folder for the files, named by block.
@@ -167,7 +193,8 @@ impl Args {
         tch::set_num_threads(i32::from(threads.unwrap_or_else(cores)));
         let result = match command {
             Command::Run(args) => worker::run(args),
-            Command::Train(args) => local::train(&args),
+            Command::Train(args) => Termination::listen().and_then(|asked| local::train(&args, &asked)),
+            Command::Search(args) => Termination::listen().and_then(|asked| local_search::run(&args, &asked)),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
             Command::Quantize(args) => quantize::run(&args),

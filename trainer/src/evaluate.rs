@@ -77,7 +77,7 @@ mod tests {
             // So slow that some images stay wrong.
             recipe: r#"{"peakRate":0.001}"#.into(),
         };
-        crate::local::train(&args).unwrap();
+        crate::local::train(&args, &crate::termination::Termination::default()).unwrap();
         let metrics = std::fs::read(out.path().join("metrics.json")).unwrap();
         let metrics: protocol::trainer::Metrics = serde_json::from_slice(&metrics).unwrap();
         let found = judge(&out.path().join("checkpoint"), &data).unwrap();

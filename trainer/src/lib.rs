@@ -9,9 +9,12 @@ pub mod data;
 pub mod evaluate;
 pub mod exit;
 pub mod local;
+pub mod local_search;
 pub mod model;
 pub mod process;
+mod profile;
 pub mod quantize;
+pub mod termination;
 pub mod training;
 pub mod worker;
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Baseline, Policy};
+use crate::setting::{SettingError, within};
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
 
@@ -29,6 +30,14 @@ impl Default for FbnetConfig {
             temperature: 5.0,
             cooling: 0.956,
         }
+    }
+}
+
+impl FbnetConfig {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self { temperature, cooling } = *self;
+        within("strategy.fbnet.temperature", temperature, 0.1, 100.0)?;
+        within("strategy.fbnet.cooling", cooling, 0.5, 1.0)
     }
 }
 

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Policy, option};
+use crate::setting::{SettingError, within};
 use crate::space::Choices;
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
@@ -32,6 +33,13 @@ impl Default for ProxylessConfig {
             gradient: GateGradient::TwoPath,
             lambda: 0.1,
         }
+    }
+}
+
+impl ProxylessConfig {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self { gradient: _, lambda } = *self;
+        within("strategy.proxyless.lambda", lambda, 0.0, 10.0)
     }
 }
 
