@@ -9,7 +9,8 @@ stage() {
     trainer)
       program "$image"
       place "$folder/lib" "$cache"/native/libtorch-*/lib/lib{torch_cpu,c10}.so \
-        "$cache"/native/libtorch-*/lib/lib{gomp,cupti,cudart}.so.*
+        "$cache"/native/libtorch-*/lib/lib{gomp,cupti,cudart}.so.* \
+        "$cache"/native/onnxruntime-*/libonnxruntime.so.*
       place "$folder/datasets/fashion-mnist" "$dataset"/*.gz
       ;;
     edge-agent)

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
+use search::budget::BudgetConfig;
 use search::constraint::ConstraintsConfig;
 use search::space::SearchSpaceConfig;
 use search::strategies::StrategyConfig;
@@ -52,7 +53,7 @@ pub struct NasJobSpec {
     pub targets: Vec<TargetSpec>,
     /// How much work the search may do.
     #[serde(default)]
-    pub budget: Budget,
+    pub budget: BudgetConfig,
     /// The pods that train.
     #[serde(default)]
     pub trainer: TrainerSpec,
@@ -105,45 +106,6 @@ pub struct TargetSpec {
     pub device_selector: DeviceSelector,
     /// What a model must keep, as measured on a device of the class.
     pub constraints: ConstraintsConfig,
-}
-
-/// How much work the search may do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Budget {
-    /// Candidates the strategy looks at for each target.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub candidates: u32,
-    /// Epochs of a supernet's training; only strategies that train one use it.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub search_epochs: u32,
-    /// Epochs each finalist is trained.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub train_epochs: u32,
-    /// Candidates of each target that are trained to the end.
-    #[schemars(range(min = 1, max = 64))]
-    pub finalists: u32,
-    /// Trainer pods at the same time.
-    #[schemars(range(min = 1, max = 256))]
-    pub parallelism: u32,
-    /// The search ends unsuccessful after this long.
-    pub deadline: Duration,
-    /// The same seed on the same machines gives the same winner.
-    pub seed: u32,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            candidates: 500,
-            search_epochs: 30,
-            train_epochs: 60,
-            finalists: 3,
-            parallelism: 1,
-            deadline: Duration::from_secs(6 * 3600),
-            seed: 1,
-        }
-    }
 }
 
 /// The pods that train.
@@ -251,6 +213,9 @@ pub struct TargetStatus {
     /// The class of its devices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// How far the strategy is that learns from trained trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchProgress>,
     /// The best model that met every bound as measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<BestModel>,
@@ -258,6 +223,21 @@ pub struct TargetStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub front: Vec<FrontPoint>,
+}
+
+/// How far the search for one target is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchProgress {
+    /// Number of the candidates that are at work, from 1: what the strategy proposed together, knowing all before.
+    pub generation: u32,
+    /// Candidates whose outcome is known.
+    pub done: u32,
+    /// Candidates that are trained for a short while in all.
+    pub of: u32,
+    /// Best share of held-out images that a trial labels right so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_accuracy: Option<f64>,
 }
 
 /// A model that met every bound.

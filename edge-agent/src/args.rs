@@ -186,15 +186,21 @@ pub struct CheckArgs {
 
 #[derive(Debug, Clone, Args)]
 pub struct MeasureArgs {
-    /// An ONNX model: a whole one, or a block. It is fed zeros; sides that it leaves open are 1.
+    /// An ONNX model: a whole one, or a block; with --out also a folder of them. It is fed zeros; sides that it leaves
+    /// open are 1.
     #[arg(value_name = "MODEL")]
     pub file: PathBuf,
+    /// Write the figures to this profile instead, beside those of other files. What was measured before on this machine,
+    /// and not disturbed, is not measured again.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub out: Option<PathBuf>,
     /// Threads of one inference; what the machine grants when not given.
     #[arg(long, env = "HAIZEN_THREADS")]
     pub threads: Option<usize>,
-    /// Fewest runs, over all measurements; a quick model is run more often.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub runs: u32,
+    /// Fewest runs of a model, over all measurements; a quick model is run more often. 300 when not given, and 60 of each
+    /// file for a profile.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub runs: Option<u32>,
     /// Print all figures as JSON.
     #[arg(long)]
     pub json: bool,

@@ -3,8 +3,8 @@
 use prost::Message as _;
 
 use crate::proto::{
-    Attribute, Dimension, FLOAT, FLOATS, Graph, INT, INT64S, INTS, Metadata, Model, Node, OperatorSet, Shape,
-    TENSOR, TensorData, TensorType, Type, ValueInfo,
+    Attribute, Dimension, FLOAT, FLOATS, Graph, INT, INT8S, INT32S, INT64S, INTS, Metadata, Model, Node,
+    OperatorSet, Shape, TENSOR, TensorData, TensorType, Type, UINT8S, ValueInfo,
 };
 
 const IR_VERSION: i64 = 8;
@@ -38,6 +38,30 @@ impl Builder {
     pub(crate) fn floats(&mut self, name: &str, shape: &[usize], data: &[f32]) {
         let raw = data.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.initializer(name, FLOATS, shape, raw);
+    }
+
+    pub(crate) fn bytes(&mut self, name: &str, shape: &[usize], data: &[i8]) {
+        let raw = data.iter().map(|value| value.to_le_bytes()[0]).collect();
+        self.initializer(name, INT8S, shape, raw);
+    }
+
+    /// So many zero bytes, stored once for each number of them.
+    pub(crate) fn zeros(&mut self, count: usize) -> String {
+        let name = format!("zeros.{count}");
+        if !self.initializers.iter().any(|tensor| tensor.name == name) {
+            self.bytes(&name, &[count], &vec![0; count]);
+        }
+        name
+    }
+
+    pub(crate) fn integers(&mut self, name: &str, shape: &[usize], data: &[i32]) {
+        let raw = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(name, INT32S, shape, raw);
+    }
+
+    /// One byte, stored under its own name.
+    pub(crate) fn byte(&mut self, name: &str, value: u8) {
+        self.initializer(name, UINT8S, &[], vec![value]);
     }
 
     /// One number, stored once however often it is used.

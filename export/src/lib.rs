@@ -7,12 +7,14 @@ mod fold;
 mod graph;
 mod net;
 mod proto;
+mod quantize;
 mod weights;
 
 use search::space::{Architecture, BlockKey};
 use sha2::Digest as _;
 
-pub use net::{INPUT, OUTPUT};
+pub use net::{INPUT, OUTPUT, value_names};
+pub use quantize::{Range, Ranges};
 pub use weights::{Tensor, Weights};
 
 use net::Source;
@@ -41,6 +43,10 @@ pub enum ExportError {
     },
     #[error("tensor {name:?} holds {value}: the training diverged")]
     NotFinite { name: String, value: f32 },
+    #[error("the ranges have no value {0:?}")]
+    MissingRange(String),
+    #[error("value {name:?} ranges from {min} to {max}")]
+    WrongRange { name: String, min: f32, max: f32 },
 }
 
 /// One block to measure: a few hundred bytes, since its weights are constants that the runtime folds.
@@ -66,6 +72,42 @@ pub fn trained_net(architecture: &Architecture, weights: &Weights) -> Result<Onn
         &architecture.to_string(),
         Source::Trained(&folded),
     )))
+}
+
+/// The same with whole numbers of 8 bits, within the ranges that were seen between its layers: a quarter of the size,
+/// and faster where the processor multiplies bytes.
+pub fn quantized_net(
+    architecture: &Architecture,
+    weights: &Weights,
+    ranges: &Ranges,
+) -> Result<OnnxFile, ExportError> {
+    let blocks = architecture.blocks();
+    check_ranges(&blocks, ranges)?;
+    let folded = fold::fold(&blocks, weights)?;
+    Ok(file(net::write(
+        &blocks,
+        &architecture.to_string(),
+        Source::Whole(&folded, ranges),
+    )))
+}
+
+fn check_ranges(blocks: &[BlockKey], ranges: &Ranges) -> Result<(), ExportError> {
+    for (index, block) in blocks.iter().enumerate() {
+        let layers = block.layers();
+        let sum = block.residual().then(|| "sum".to_owned());
+        for name in layers.iter().flat_map(value_names).chain(sum) {
+            let name = format!("{index}.{name}");
+            match ranges.0.get(&name) {
+                None => return Err(ExportError::MissingRange(name)),
+                Some(Range { min, max }) if !(min <= max && min.is_finite() && max.is_finite()) => {
+                    let (min, max) = (*min, *max);
+                    return Err(ExportError::WrongRange { name, min, max });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file(bytes: Vec<u8>) -> OnnxFile {

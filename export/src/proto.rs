@@ -97,6 +97,9 @@ pub(crate) struct TensorData {
 
 /// Values of `TensorData::data_type`.
 pub(crate) const FLOATS: i32 = 1;
+pub(crate) const UINT8S: i32 = 2;
+pub(crate) const INT8S: i32 = 3;
+pub(crate) const INT32S: i32 = 6;
 pub(crate) const INT64S: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]

@@ -59,6 +59,16 @@ pub enum DeviceState {
     offline,
 }
 
+/// What a search learned of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "printed as the label's value")]
+pub enum Learned {
+    trained,
+    failed,
+    /// It broke its bound as measured, or could not be measured: not trained.
+    rejected,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReconcileLabels {
     kind: Kind,
@@ -81,6 +91,11 @@ struct DropLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LearnedLabels {
+    result: Learned,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: DeviceState,
 }
@@ -93,6 +108,7 @@ pub struct Metrics {
     status_writes: Family<KindLabels, Counter>,
     samples: Family<SampleLabels, Counter>,
     dropped: Family<DropLabels, Counter>,
+    learned: Family<LearnedLabels, Counter>,
     devices: Family<StateLabels, Gauge>,
     pub mqtt_connected: Gauge,
     pub db_up: Gauge,
@@ -115,6 +131,7 @@ impl Metrics {
             status_writes: Family::default(),
             samples: Family::default(),
             dropped: Family::default(),
+            learned: Family::default(),
             devices: Family::default(),
             mqtt_connected: Gauge::default(),
             db_up: Gauge::default(),
@@ -146,6 +163,11 @@ impl Metrics {
 
     pub fn dropped(&self, reason: Drop) {
         self.dropped.get_or_create(&DropLabels { reason }).inc();
+    }
+
+    /// Once per candidate a strategy is told of.
+    pub fn learned(&self, result: Learned) {
+        self.learned.get_or_create(&LearnedLabels { result }).inc();
     }
 
     pub fn devices(&self, state: DeviceState, count: i64) {
@@ -187,6 +209,11 @@ impl Metrics {
             "Messages of devices dropped, by reason",
             self.dropped.clone(),
         );
+        r.register(
+            "search_candidates",
+            "Candidates that strategies learned from, by what became of them",
+            self.learned.clone(),
+        );
         r.register("devices", "Devices by state", self.devices.clone());
         r.register(
             "mqtt_connected",
@@ -221,6 +248,7 @@ mod tests {
         metrics.status_written(Kind::EdgePipeline);
         metrics.samples(Sample::stored, 5);
         metrics.dropped(Drop::identity);
+        metrics.learned(Learned::trained);
         metrics.devices(DeviceState::online, 2);
         metrics.leader.set(1);
         let text = metrics.text().unwrap();
@@ -231,6 +259,7 @@ mod tests {
             r#"haizen_status_writes_total{kind="EdgePipeline"} 1"#,
             r#"haizen_telemetry_messages_total{result="stored"} 5"#,
             r#"haizen_messages_dropped_total{reason="identity"} 1"#,
+            r#"haizen_search_candidates_total{result="trained"} 1"#,
             r#"haizen_devices{state="online"} 2"#,
             "haizen_operator_leader 1",
             "haizen_mqtt_connected 0",

@@ -99,6 +99,54 @@ pub struct Measured {
     pub disturbed: bool,
 }
 
+/// Latencies measured on one machine, as a file: what `edge-agent measure --out` writes and a search goes by. Files
+/// are found by their digest; names are for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileDocument {
+    pub version: u32,
+    pub runtime: Runtime,
+    #[serde(default)]
+    pub rows: Vec<ProfiledFile>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailedFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfiledFile {
+    /// Of the file, without its ending.
+    pub name: String,
+    pub sha256: Digest,
+    #[serde(flatten)]
+    pub measured: Measured,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedFile {
+    pub name: String,
+    pub sha256: Digest,
+    pub reason: String,
+}
+
+impl ProfileDocument {
+    /// Takes the place of what was known of the file.
+    pub fn put(&mut self, name: &str, sha256: &Digest, outcome: ProfileOutcome) {
+        self.rows.retain(|row| row.sha256 != *sha256);
+        self.failures.retain(|failed| failed.sha256 != *sha256);
+        let (name, sha256) = (name.to_owned(), sha256.clone());
+        match outcome {
+            ProfileOutcome::Measured(measured) => self.rows.push(ProfiledFile {
+                name,
+                sha256,
+                measured,
+            }),
+            ProfileOutcome::Failed(reason) => self.failures.push(FailedFile { name, sha256, reason }),
+        }
+    }
+}
+
 fn to_base64<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str(&STANDARD.encode(bytes))
 }
@@ -111,6 +159,30 @@ fn from_base64<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_has_one_word_on_each_file() {
+        let text =
+            r#"{"version":1,"runtime":{"hash":"h","engine":"e","provider":"CPU","threads":1,"cpu":"c"}}"#;
+        let mut document: ProfileDocument = serde_json::from_str(text).unwrap();
+        let measured = Measured {
+            p50_us: 1.0,
+            p95_us: 2.0,
+            min_us: 0.5,
+            runs: 9,
+            disturbed: false,
+        };
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        document.put("a", &a, ProfileOutcome::Failed("no kernel".into()));
+        document.put("b", &b, ProfileOutcome::Measured(measured.clone()));
+        document.put("a", &a, ProfileOutcome::Measured(measured));
+        document.put("b", &b, ProfileOutcome::Failed("no kernel".into()));
+        assert_eq!((document.rows.len(), document.failures.len()), (1, 1));
+        assert_eq!((&document.rows[0].sha256, &document.failures[0].sha256), (&a, &b));
+        let again: ProfileDocument =
+            serde_json::from_str(&serde_json::to_string(&document).unwrap()).unwrap();
+        assert_eq!(again, document);
+    }
 
     #[test]
     fn files_travel_inline_or_by_address() {

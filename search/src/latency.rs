@@ -2,25 +2,32 @@
 //!
 //! A block without a row is an error that names it, never a guess.
 
+mod error_bar;
 pub mod expected;
 pub mod linear;
 pub mod transfer;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::{Purpose, generator};
 use crate::space::{Architecture, BlockKey, Space};
 
 /// A median and a 95th percentile, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
     pub p50_us: f64,
     pub p95_us: f64,
 }
 
+/// Whole networks a model is calibrated on, where nobody says otherwise.
+pub const CALIBRATION_NETS: usize = 10;
+
 /// The profile of one device class as a model.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LatencyModel {
     rows: BTreeMap<BlockKey, Latency>,
     p50: Calibration,
@@ -32,7 +39,8 @@ pub struct LatencyModel {
 ///
 /// A block measured alone carries the cost of one run and of changing the memory layout; in a network these
 /// come once. So besides a scale, a share per block is learned (as a rule below zero).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Calibration {
     scale: f64,
     per_block_us: f64,
@@ -114,11 +122,24 @@ impl LatencyModel {
     /// measured.
     pub fn predict_at_most(&self, architecture: &Architecture) -> Result<Latency, LatencyError> {
         let Latency { p50_us, p95_us } = self.predict(architecture)?;
-        let factor = 1.0 + self.error_bar;
         Ok(Latency {
-            p50_us: p50_us * factor,
-            p95_us: p95_us * factor,
+            p50_us: self.at_most(p50_us),
+            p95_us: self.at_most(p95_us),
         })
+    }
+
+    /// How far above its prediction a new network's 95th percentile may lie, as a share.
+    pub fn error_bar(&self) -> f64 {
+        self.error_bar
+    }
+
+    /// Whole networks lay so far from their predictions that the device must have been disturbed.
+    pub fn is_disturbed(&self) -> bool {
+        self.error_bar >= error_bar::MOST
+    }
+
+    pub(crate) fn at_most(&self, predicted_us: f64) -> f64 {
+        predicted_us * (1.0 + self.error_bar)
     }
 
     /// Learns the correction from whole networks; the more of them, the less the identity counts.
@@ -155,7 +176,7 @@ impl LatencyModel {
         let mape_before = mape(&Calibration::default(), &medians);
         self.p50 = Calibration::fit(&medians);
         self.p95 = Calibration::fit(&tails);
-        self.error_bar = error_bar(&tails);
+        self.error_bar = error_bar::error_bar(&tails);
         Ok(Fit {
             nets: nets.len(),
             mape_before,
@@ -175,6 +196,17 @@ impl LatencyModel {
 
     pub(crate) fn p95_offset(&self) -> f64 {
         self.p95.offset_us
+    }
+}
+
+impl Default for LatencyModel {
+    fn default() -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            p50: Calibration::default(),
+            p95: Calibration::default(),
+            error_bar: error_bar::BLIND,
+        }
     }
 }
 
@@ -234,29 +266,6 @@ impl Calibration {
     fn apply(&self, sample: &Sample) -> f64 {
         self.scale * sample.sum + self.per_block_us * sample.blocks + self.offset_us
     }
-}
-
-/// Without whole networks nothing is known of the error: what sums of blocks are off by, as a rule.
-const BLIND_ERROR_BAR: f64 = 0.1;
-/// One-sided 95 % of a normal distribution.
-const DEVIATIONS: f64 = 1.645;
-
-/// From each network foretold by the calibration on the others.
-fn error_bar(samples: &[Sample]) -> f64 {
-    if samples.len() < 3 {
-        return BLIND_ERROR_BAR;
-    }
-    let error = |held: usize| {
-        let others = samples.iter().enumerate().filter(|(index, _)| *index != held);
-        let others: Vec<Sample> = others.map(|(_, sample)| *sample).collect();
-        let predicted = Calibration::fit(&others).apply(&samples[held]).max(0.1);
-        samples[held].whole / predicted - 1.0
-    };
-    let errors: Vec<f64> = (0..samples.len()).map(error).collect();
-    let n = errors.len() as f64;
-    let mean = errors.iter().sum::<f64>() / n;
-    let variance = errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / (n - 1.0);
-    (mean + DEVIATIONS * variance.sqrt()).max(0.0)
 }
 
 fn mape(calibration: &Calibration, samples: &[Sample]) -> f64 {

@@ -4,6 +4,7 @@
 //! Pure: no I/O, no async; seeds are arguments and there is no clock. Never trains and never measures: what
 //! others trained or measured is told to a [`study::Study`].
 
+pub mod budget;
 pub mod constraint;
 pub mod coverage;
 pub mod gates;
@@ -15,6 +16,7 @@ pub mod objective;
 mod predictor;
 pub mod random;
 pub mod session;
+pub mod setting;
 pub mod space;
 pub mod strategies;
 pub mod strategy;

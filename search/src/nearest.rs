@@ -23,6 +23,25 @@ impl Nearest {
     pub fn is_feasible(&self) -> bool {
         self.violations.is_empty()
     }
+
+    /// Why not even this candidate is feasible, with the values that would be; for people.
+    pub fn explain(&self) -> String {
+        let broken: Vec<_> = self.violations.iter().map(ToString::to_string).collect();
+        format!(
+            "even the nearest architecture of the space misses: {} (architecture {})",
+            broken.join("; "),
+            self.architecture.id()
+        )
+    }
+
+    /// Only the error bar keeps it out: the prediction can't decide, a measurement can.
+    pub fn is_undecided(&self, constraints: &Constraints) -> bool {
+        let certain = Estimate {
+            p95_at_most_us: self.estimate.p95_us,
+            ..self.estimate
+        };
+        !self.is_feasible() && constraints.admits(&certain)
+    }
 }
 
 /// `None` only for a space without points, which [`Space::from_config`] does not make.
@@ -54,7 +73,7 @@ pub fn nearest(
     let Ok(architecture) = space.decode(&choices) else {
         return Ok(None);
     };
-    let estimate = Estimate::new(architecture.cost(), latency.predict(&architecture)?);
+    let estimate = Estimate::of(&architecture, latency)?;
     let violations = constraints.violations(&estimate);
     Ok(Some(Nearest {
         choices,
@@ -168,8 +187,11 @@ impl Walk<'_> {
     }
 
     fn ratio(&self, label: &Label) -> f64 {
-        self.constraints
-            .worst_ratio(label.p95_us, label.cost.model_bytes, label.cost.peak_memory())
+        self.constraints.worst_ratio(
+            self.latency.at_most(label.p95_us),
+            label.cost.model_bytes,
+            label.cost.peak_memory(),
+        )
     }
 }
 
@@ -217,16 +239,15 @@ mod tests {
                 peak_memory_bytes: (bounded & 2 > 0).then_some(memory),
             };
             let found = nearest(&space, &latency, &constraints).unwrap().unwrap();
-            let ratio = |estimate: &Estimate| constraints.worst_ratio(estimate.p95_us, estimate.model_bytes, estimate.peak_memory_bytes);
             let mut best = f64::INFINITY;
             let counts: Vec<usize> = space.slots().iter().map(|slot| slot.options).collect();
             for index in 0..counts.iter().product::<usize>() {
                 let mut rest = index;
                 let options = counts.iter().map(|n| { let option = rest % n; rest /= n; option as u8 }).collect();
                 let net = space.decode(&Choices(options)).unwrap();
-                best = best.min(ratio(&Estimate::new(net.cost(), latency.predict(&net).unwrap())));
+                best = best.min(constraints.ratio(&Estimate::of(&net, &latency).unwrap()));
             }
-            prop_assert!((ratio(&found.estimate) - best).abs() < 1e-9);
+            prop_assert!((constraints.ratio(&found.estimate) - best).abs() < 1e-9);
             prop_assert_eq!(found.is_feasible(), best <= 1.0);
         }
     }

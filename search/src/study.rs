@@ -7,7 +7,7 @@ use crate::constraint::Constraints;
 use crate::latency::{LatencyError, LatencyModel};
 use crate::nearest::{Nearest, nearest};
 use crate::session::{Budget, Next, Session, Setting};
-use crate::space::{Choices, Space, SpaceError};
+use crate::space::{Architecture, Choices, Space, SpaceError};
 use crate::strategies::StrategyConfig;
 use crate::strategy::Goal;
 use crate::trial::{Estimate, Feedback, Trial, TrialId, TrialRecord};
@@ -214,8 +214,7 @@ impl Study {
     pub fn trial(&self, id: TrialId) -> Option<Trial> {
         let record = self.session.records().get(id.0 as usize)?;
         let estimates = estimates(&self.space, &self.targets, &record.choices)?;
-        let keeps =
-            |(target, estimate): (&Target, &Estimate)| target.constraints.violations(estimate).is_empty();
+        let keeps = |(target, estimate): (&Target, &Estimate)| target.constraints.admits(estimate);
         Some(Trial {
             id,
             choices: record.choices.clone(),
@@ -232,18 +231,25 @@ impl Study {
     pub fn finalists(&self, target: usize, n: usize) -> Vec<Finalist> {
         finalists::choose(self, target, n)
     }
+
+    /// The candidates of a target in the order they are worth trying: `n` finalists that differ from each other, then up
+    /// to `most` others, last the one that fits best. When no network of the space keeps the bounds: why.
+    ///
+    /// A bound that only the error bar puts out of reach is no reason yet: then the nearest network is the only candidate,
+    /// and a measurement decides.
+    pub fn shortlist(
+        &self,
+        target: usize,
+        n: usize,
+        most: usize,
+    ) -> Result<Vec<(Architecture, Estimate)>, String> {
+        finalists::shortlist(self, target, n, most)
+    }
 }
 
 fn estimates(space: &Space, targets: &[Target], choices: &Choices) -> Option<Vec<Estimate>> {
     let architecture = space.decode(choices).ok()?;
-    let cost = architecture.cost();
-    let estimate = |target: &Target| {
-        target
-            .latency
-            .predict(&architecture)
-            .ok()
-            .map(|latency| Estimate::new(cost, latency))
-    };
+    let estimate = |target: &Target| Estimate::of(&architecture, &target.latency).ok();
     targets.iter().map(estimate).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::latency::Latency;
-use crate::space::{Architecture, Choices, Cost};
+use crate::latency::{Latency, LatencyError, LatencyModel};
+use crate::space::{Architecture, Choices};
 use crate::strategy::Fidelity;
 
 /// Number of a trial in its study, from 0.
@@ -30,6 +30,8 @@ pub struct Trial {
 pub struct Estimate {
     pub p50_us: f64,
     pub p95_us: f64,
+    /// The same with the latency model's error bar on top: what the bound is held against.
+    pub p95_at_most_us: f64,
     pub model_bytes: u64,
     pub peak_memory_bytes: u64,
     pub macs: u64,
@@ -68,7 +70,7 @@ pub struct TrialRecord {
 
 impl TrialRecord {
     /// Whether nothing more is to be waited for.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.feedback.iter().any(|feedback| match feedback {
             Feedback::Evaluated { .. } | Feedback::Gradients { .. } | Feedback::Failed { .. } => true,
             Feedback::Measured { .. } => false,
@@ -85,14 +87,18 @@ impl TrialRecord {
 }
 
 impl Estimate {
-    pub(crate) fn new(cost: Cost, latency: Latency) -> Self {
-        Self {
-            p50_us: latency.p50_us,
-            p95_us: latency.p95_us,
+    /// As a latency model predicts it.
+    pub fn of(architecture: &Architecture, model: &LatencyModel) -> Result<Self, LatencyError> {
+        let Latency { p50_us, p95_us } = model.predict(architecture)?;
+        let cost = architecture.cost();
+        Ok(Self {
+            p50_us,
+            p95_us,
+            p95_at_most_us: model.at_most(p95_us),
             model_bytes: cost.model_bytes,
             peak_memory_bytes: cost.peak_memory(),
             macs: cost.macs,
             parameters: cost.parameters,
-        }
+        })
     }
 }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::{bench, evaluate, local, supernet, worker};
+use crate::termination::Termination;
+use crate::{bench, evaluate, local, local_search, quantize, supernet, worker};
 
 /// Trains networks that a search chose.
 #[derive(Debug, Parser)]
@@ -28,10 +29,15 @@ enum Command {
     Train(TrainArgs),
     /// Searches a network inside a bound by training all networks of a space at once.
     Supernet(SupernetArgs),
-    /// Writes an ONNX file without weights for each block of a search space, to measure on a device.
+    /// Searches a model within a device's bounds, trains it and exports it: a NasJob without a cluster.
+    Search(SearchArgs),
+    /// Writes the ONNX files without weights that a profile is measured on: each block of a search space, and whole
+    /// networks to calibrate on.
     Blocks(BlocksArgs),
     /// Writes the ONNX file of a checkpoint.
     Export(ExportArgs),
+    /// Writes the ONNX file of a checkpoint with 8-bit numbers, if it is still good enough; prints one line of JSON.
+    Quantize(QuantizeArgs),
     /// Says how accurate the network of a checkpoint is on test images; prints one line of JSON.
     Evaluate(EvaluateArgs),
     /// Times the training step alone on random data; prints one line of JSON.
@@ -93,8 +99,30 @@ pub struct SupernetArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct SearchArgs {
+    /// A NasJob, or its spec, as JSON.
+    pub job: PathBuf,
+    /// What `edge-agent measure blocks/ --out FILE` wrote on the device.
+    #[arg(long, value_name = "FILE")]
+    pub profile: PathBuf,
+    /// Folder for model.onnx, metrics.json and front.json; a search that was ended there is gone on with.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The target to search for, where the job names several.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// The edge-agent that measures candidates whole, if this machine is the device; the one beside this program when
+    /// not given.
+    #[arg(long, value_name = "PROGRAM")]
+    pub agent: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct BlocksArgs {
-    /// File with a NasJob's `searchSpace` as JSON; the preset mobile-small when not given.
+    /// A NasJob, or its spec, as JSON; the preset mobile-small when not given.
+    #[arg(conflicts_with = "space")]
+    pub job: Option<PathBuf>,
+    /// File with a `searchSpace` alone as JSON.
     #[arg(long)]
     pub space: Option<PathBuf>,
     /// Folder for the files, named by block.
@@ -110,6 +138,40 @@ pub struct ExportArgs {
     /// The ONNX file to write.
     #[arg(long)]
     pub out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct QuantizeArgs {
+    /// A checkpoint that `train` left.
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// Folder or file:// address of the data: training images show the ranges, test images judge.
+    #[arg(long)]
+    pub data: String,
+    /// The ONNX file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Training images whose values are looked at.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub images: u32,
+    /// Percent of the numbers between two layers that lie inside their range.
+    #[arg(long, default_value_t = 99.999, value_parser = percent)]
+    pub percentile: f64,
+    /// Percent points of accuracy that may be lost.
+    #[arg(long, default_value_t = 1.0, value_parser = percent)]
+    pub most_lost: f64,
+    /// Percent of the labels that have to be those of the float file.
+    #[arg(long, default_value_t = 97.0, value_parser = percent)]
+    pub least_agreement: f64,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().map_err(|error| format!("{error}"))?;
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("must be 0 to 100".to_owned())
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -145,10 +207,12 @@ impl Args {
         tch::set_num_threads(i32::from(threads.unwrap_or_else(cores)));
         let result = match command {
             Command::Run(args) => worker::run(args),
-            Command::Train(args) => local::train(&args),
+            Command::Train(args) => Termination::listen().and_then(|asked| local::train(&args, &asked)),
+            Command::Search(args) => Termination::listen().and_then(|asked| local_search::run(&args, &asked)),
             Command::Supernet(args) => supernet::supernet(&args),
             Command::Blocks(args) => local::blocks(&args),
             Command::Export(args) => local::export(&args),
+            Command::Quantize(args) => quantize::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::BenchStep(args) => bench::step(&args),
         };

@@ -36,7 +36,8 @@ fn judge(checkpoint: &Path, data: &str) -> Result<Evaluation, Exit> {
     found.ok_or(Exit::Terminated)
 }
 
-fn restore(checkpoint: &Path) -> Result<Net, Exit> {
+/// The network of a checkpoint.
+pub(crate) fn restore(checkpoint: &Path) -> Result<Net, Exit> {
     let (architecture, numbers) = read_trained(checkpoint)?;
     let mut net = Net::new(&architecture, 0)
         .context("libtorch")
@@ -76,7 +77,7 @@ mod tests {
             // So slow that some images stay wrong.
             recipe: r#"{"peakRate":0.001}"#.into(),
         };
-        crate::local::train(&args).unwrap();
+        crate::local::train(&args, &crate::termination::Termination::default()).unwrap();
         let metrics = std::fs::read(out.path().join("metrics.json")).unwrap();
         let metrics: protocol::trainer::Metrics = serde_json::from_slice(&metrics).unwrap();
         let found = judge(&out.path().join("checkpoint"), &data).unwrap();

@@ -5,15 +5,19 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use protocol::trainer::Metrics;
+use search::latency::{CALIBRATION_NETS, calibration_nets};
 use search::space::{Architecture, SearchSpaceConfig, Space};
 
 use crate::args::{BlocksArgs, ExportArgs, TrainArgs};
 use crate::data::Dataset;
 use crate::exit::Exit;
+use crate::local_search::JobFile;
+use crate::termination::{Termination, Until};
 use crate::training::{Checkpoint, Moment, Observer, Outcome, Recipe, Task, TrainingError, train as run};
 
 /// Trains one architecture; goes on from a checkpoint in the folder.
-pub fn train(args: &TrainArgs) -> Result<(), Exit> {
+pub fn train(args: &TrainArgs, termination: &Termination) -> Result<(), Exit> {
     let TrainArgs {
         arch,
         data,
@@ -50,24 +54,11 @@ pub fn train(args: &TrainArgs) -> Result<(), Exit> {
         seed: *seed,
         recipe: &recipe,
     };
-    let resume = read_checkpoint(out)?;
-    let mut observer = Folder::new(out);
-    let outcome = run(&task, resume.as_ref(), &mut observer).map_err(|error| match error {
-        TrainingError::Torch(_) => Exit::Temporary(error.into()),
-        _ => Exit::BadInput(error.into()),
-    })?;
-    let Outcome::Finished { net, metrics } = outcome else {
-        return Err(Exit::Terminated);
+    let mut observer = Until {
+        observer: Folder::new(out),
+        termination: termination.clone(),
     };
-    let weights = net.weights().context("libtorch").map_err(Exit::Temporary)?;
-    let file = export::trained_net(&architecture, &weights)
-        .context("export")
-        .map_err(Exit::BadInput)?;
-    write(&out.join("model.onnx"), &file.bytes)?;
-    let text = serde_json::to_vec_pretty(&metrics)
-        .context("metrics")
-        .map_err(Exit::Temporary)?;
-    write(&out.join("metrics.json"), &text)?;
+    let metrics = train_into(out, &task, &mut observer)?;
     tracing::info!(
         accuracy = metrics.accuracy,
         validation = metrics.validation_accuracy,
@@ -80,18 +71,79 @@ pub fn train(args: &TrainArgs) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Writes the blocks of a space as files to measure.
+/// Why a network isn't trained.
+#[derive(Debug)]
+pub(crate) enum NotTrained {
+    /// The network itself: its loss, or its numbers, are not finite.
+    Diverged(anyhow::Error),
+    Other(Exit),
+}
+
+impl From<NotTrained> for Exit {
+    fn from(reason: NotTrained) -> Self {
+        match reason {
+            NotTrained::Diverged(error) => Self::BadInput(error),
+            NotTrained::Other(exit) => exit,
+        }
+    }
+}
+
+impl From<Exit> for NotTrained {
+    fn from(exit: Exit) -> Self {
+        Self::Other(exit)
+    }
+}
+
+/// Trains into a folder: a checkpoint there is gone on from, `metrics.json` is written last.
+pub(crate) fn train_into(
+    out: &Path,
+    task: &Task<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Metrics, NotTrained> {
+    let resume = read_checkpoint(out)?;
+    let outcome = run(task, resume.as_ref(), observer).map_err(|error| match error {
+        TrainingError::LossNotFinite { .. } => NotTrained::Diverged(error.into()),
+        TrainingError::Torch(_) => Exit::Temporary(error.into()).into(),
+        TrainingError::NothingLeft { .. } | TrainingError::Checkpoint(_) => {
+            Exit::BadInput(error.into()).into()
+        }
+    })?;
+    let (net, metrics) = match outcome {
+        Outcome::Finished { net, metrics } => (net, metrics),
+        Outcome::Stopped(checkpoint) => {
+            observer.checkpoint(checkpoint);
+            return Err(Exit::Terminated.into());
+        }
+    };
+    let weights = net.weights().context("libtorch").map_err(Exit::Temporary)?;
+    let file = export::trained_net(task.architecture, &weights)
+        .context("export")
+        .map_err(NotTrained::Diverged)?;
+    write(&out.join(MODEL), &file.bytes)?;
+    let text = serde_json::to_vec_pretty(&metrics)
+        .context("metrics")
+        .map_err(Exit::Temporary)?;
+    write(&out.join(METRICS), &text)?;
+    Ok(metrics)
+}
+
+pub(crate) const MODEL: &str = "model.onnx";
+pub(crate) const METRICS: &str = "metrics.json";
+
+/// Writes the blocks of a space, and whole networks to calibrate on, as files to measure.
 pub fn blocks(args: &BlocksArgs) -> Result<(), Exit> {
-    let BlocksArgs { space, out } = args;
-    let config: SearchSpaceConfig = match space {
-        Some(path) => {
+    let BlocksArgs { job, space, out } = args;
+    let (config, seed) = match (job, space) {
+        (Some(path), _) => JobFile::read(path)?.space(),
+        (None, Some(path)) => {
             let text = fs::read(path).with_context(|| format!("can't read {}", path.display()));
             let text = text.map_err(Exit::BadInput)?;
-            serde_json::from_slice(&text)
+            let config = serde_json::from_slice(&text)
                 .with_context(|| path.display().to_string())
-                .map_err(Exit::BadInput)?
+                .map_err(Exit::BadInput)?;
+            (config, 1)
         }
-        None => SearchSpaceConfig::default(),
+        (None, None) => (SearchSpaceConfig::default(), 1),
     };
     let space = Space::from_config(&config).map_err(|error| Exit::BadInput(error.into()))?;
     fs::create_dir_all(out)
@@ -104,7 +156,17 @@ pub fn blocks(args: &BlocksArgs) -> Result<(), Exit> {
             &export::profile_block(key).bytes,
         )?;
     }
-    tracing::info!("{} blocks in {}", keys.len(), out.display());
+    let nets = calibration_nets(&space, CALIBRATION_NETS, seed);
+    for net in &nets {
+        let path = out.join(format!("net-{}.onnx", net.id()));
+        write(&path, &export::profile_net(net).bytes)?;
+    }
+    tracing::info!(
+        "{} blocks and {} whole networks in {}",
+        keys.len(),
+        nets.len(),
+        out.display()
+    );
     Ok(())
 }
 

@@ -21,6 +21,14 @@ const SETTINGS: [(&str, &str); 4] = [
 /// Says that the program was started again, whatever became of the settings.
 const DONE: &str = "HAIZEN_TRAINER_SETTINGS";
 
+/// For a program that is started from here: it shall run as if a user had started it.
+pub fn unsettle(command: &mut Command) {
+    let ours = SETTINGS.iter().map(|(name, _)| *name);
+    for name in ours.chain([DONE, "OMP_NUM_THREADS"]) {
+        command.env_remove(name);
+    }
+}
+
 /// Starts the program again, in the same process, when a setting is missing; what the user has set stays.
 /// Without success it goes on slower.
 pub fn settle() {

@@ -15,6 +15,10 @@ async fn each_mistake_has_its_condition() -> Result<()> {
     for (yaml, hint) in [
         (nasjob("wrong", "edge-1t", "5 parsecs", "finalists: 1"), "p95"),
         (nasjob("wrong", "edge-1t", "5ms", "finalists: 0"), "finalists"),
+        (
+            nasjob("wrong", "edge-1t", "5ms", "finalists: 1") + "  strategy: {fbnet: {cooling: 3}}\n",
+            "cooling",
+        ),
         (plain_pipeline("wrong", "input", 5, "{waves: [150%]}"), "waves"),
     ] {
         let error = stage
@@ -57,7 +61,11 @@ async fn each_mistake_has_its_condition() -> Result<()> {
         .await_nasjob("nobody", "Unknown", "NoMatchingDevice")
         .await?;
 
-    let later = nasjob("later", "edge-1t", "5ms", "finalists: 1") + "  strategy: {proxyless: {}}\n";
+    let mute = nasjob("mute", "edge-1t", "5ms", "finalists: 1, trials: 0") + "  strategy: {proxyless: {}}\n";
+    stage.apply(&mute).await?;
+    stage.await_nasjob("mute", "False", "InvalidSpec").await?;
+
+    let later = nasjob("later", "edge-1t", "5ms", "finalists: 1") + "  schedule: {onDrift: true}\n";
     stage.apply(&later).await?;
     stage.await_nasjob("later", "False", "NotYetSupported").await?;
 

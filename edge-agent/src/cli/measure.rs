@@ -1,9 +1,11 @@
 //! `measure`: how long one run of a model takes here, measured as it is for a profile.
 
+mod profile;
+
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use pipeline::backend::Backend as _;
 use protocol::profile::{MeasurePlan, Measured};
 use protocol::reported::Runtime;
@@ -15,6 +17,8 @@ use crate::profiler::{Profiler, machine};
 
 /// Measurements, each of a session of its own: how they differ is the error bar.
 const MEASUREMENTS: u32 = 5;
+/// Runs of one model, when nobody says otherwise.
+const RUNS: u32 = 300;
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,11 +41,20 @@ struct Bar {
 }
 
 pub(super) fn measure(args: &MeasureArgs) -> Result<ExitCode> {
+    if let Some(out) = &args.out {
+        return profile::measure(args, out);
+    }
+    if args.file.is_dir() {
+        bail!(
+            "{} is a folder: say with --out where its profile goes",
+            args.file.display()
+        );
+    }
     let bytes = std::fs::read(&args.file).with_context(|| format!("read {}", args.file.display()))?;
     let threads = args.threads.unwrap_or_else(machine::default_threads).max(1);
     let runtime = machine::describe(&LazyRuntime.probe()?, threads);
     let plan = MeasurePlan {
-        min_runs: args.runs.div_ceil(MEASUREMENTS).max(1),
+        min_runs: args.runs.unwrap_or(RUNS).div_ceil(MEASUREMENTS).max(1),
         ..MeasurePlan::default()
     };
     let backend = LazyRuntime;
@@ -151,8 +164,9 @@ mod tests {
         let file = folder.path().join("relu.onnx");
         let args = MeasureArgs {
             file: file.clone(),
+            out: None,
             threads: Some(1),
-            runs: 10,
+            runs: Some(10),
             json: true,
         };
         std::fs::write(&file, elementwise("Relu", &[1, 3])).unwrap();

@@ -8,6 +8,7 @@ pub mod devices;
 pub mod leadership;
 pub mod models;
 pub mod profiles;
+pub mod records;
 pub mod revisions;
 pub mod rollouts;
 pub mod studies;
@@ -73,6 +74,11 @@ pub fn migrator() -> sqlx::migrate::Migrator {
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.set_ignore_missing(true);
     migrator
+}
+
+/// As much of a text as is kept; Postgres takes no NUL.
+fn text(text: &str, limit: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(limit).collect()
 }
 
 /// Microseconds since 1970, for `hz_time($n)`.

@@ -19,6 +19,8 @@ pub struct StudyRow {
     /// Names everything the choice of candidates depends on.
     pub search_key: String,
     pub token_hash: Option<String>,
+    /// What a strategy that learns goes by.
+    pub basis: Option<Value>,
     pub shortlist: Option<Value>,
     /// Trainer Jobs that ended before all trials did.
     pub attempt: i32,
@@ -37,7 +39,7 @@ pub struct NewStudy {
 }
 
 pub async fn get(db: &PgPool, job: Uuid) -> Result<Option<StudyRow>, StoreError> {
-    let sql = "SELECT job, generation, spec_key, search_key, token_hash, shortlist, attempt, outcome,
+    let sql = "SELECT job, generation, spec_key, search_key, token_hash, basis, shortlist, attempt, outcome,
                       hz_micros(started_at) AS started_at FROM studies WHERE job = $1";
     let row = sqlx::query(sql).bind(job).fetch_optional(db).await?;
     row.map(|row| {
@@ -47,6 +49,7 @@ pub async fn get(db: &PgPool, job: Uuid) -> Result<Option<StudyRow>, StoreError>
             spec_key: row.try_get("spec_key")?,
             search_key: row.try_get("search_key")?,
             token_hash: row.try_get("token_hash")?,
+            basis: row.try_get("basis")?,
             shortlist: row.try_get("shortlist")?,
             attempt: row.try_get("attempt")?,
             outcome: row.try_get("outcome")?,
@@ -56,13 +59,21 @@ pub async fn get(db: &PgPool, job: Uuid) -> Result<Option<StudyRow>, StoreError>
     .transpose()
 }
 
-/// Starts a search, or starts it again for a changed spec. A shortlist stays while the search key does, failed
-/// trials get their tries back, and trained ones stay: what didn't change isn't done twice.
+/// Starts a search, or starts it again for a changed spec. What was searched and a shortlist stay while the search
+/// key does, failed trials get their tries back, and trained ones stay: what didn't change isn't done twice.
 pub async fn begin(conn: &mut PgConnection, new: &NewStudy) -> Result<(), StoreError> {
+    let void = "DELETE FROM search_records r USING studies s
+                WHERE r.job = s.job AND s.job = $1 AND s.search_key <> $2";
+    sqlx::query(void)
+        .bind(new.job)
+        .bind(&new.search_key)
+        .execute(&mut *conn)
+        .await?;
     sqlx::query(
         "INSERT INTO studies AS old (job, namespace, name, generation, spec_key, search_key)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (job) DO UPDATE SET
+             basis = CASE WHEN old.search_key = excluded.search_key THEN old.basis END,
              shortlist = CASE WHEN old.search_key = excluded.search_key THEN old.shortlist END,
              generation = excluded.generation, spec_key = excluded.spec_key, search_key = excluded.search_key,
              attempt = 0, pods_at = NULL, outcome = NULL, started_at = now(), finished_at = NULL",
@@ -96,6 +107,15 @@ pub async fn set_token(conn: &mut PgConnection, job: Uuid, hash: &str) -> Result
     sqlx::query("UPDATE studies SET token_hash = $2 WHERE job = $1")
         .bind(job)
         .bind(hash)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn set_basis(conn: &mut PgConnection, job: Uuid, basis: Option<&Value>) -> Result<(), StoreError> {
+    sqlx::query("UPDATE studies SET basis = $2 WHERE job = $1")
+        .bind(job)
+        .bind(basis)
         .execute(conn)
         .await?;
     Ok(())
@@ -206,7 +226,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::{testing, trials};
+    use crate::store::{records, testing, trials};
 
     #[tokio::test]
     async fn nobody_measures_while_another_trains() {
@@ -256,6 +276,14 @@ mod tests {
         set_shortlist(&mut conn, Uuid::nil(), Some(&serde_json::json!([1])))
             .await
             .unwrap();
+        set_basis(&mut conn, Uuid::nil(), Some(&serde_json::json!([2])))
+            .await
+            .unwrap();
+        let asked = records::RecordRow {
+            target: "pi".into(),
+            record: serde_json::from_str(r#"{"id":0,"choices":[1],"feedback":[]}"#).unwrap(),
+        };
+        records::ask(&mut conn, Uuid::nil(), &[asked]).await.unwrap();
         set_token(&mut conn, Uuid::nil(), "hash").await.unwrap();
         assert_eq!(job_of_token(&db.pool, "hash").await.unwrap(), Some(Uuid::nil()));
         finish(&mut conn, Uuid::nil(), &serde_json::json!({"reason": "x"}))
@@ -268,9 +296,13 @@ mod tests {
         );
         begin(&mut conn, &new("s2", "c1")).await.unwrap();
         let study = get(&db.pool, Uuid::nil()).await.unwrap().unwrap();
+        let kept = records::of_job(&mut conn, Uuid::nil()).await.unwrap().len();
         assert_eq!((study.shortlist.is_some(), study.outcome), (true, None));
+        assert_eq!((study.basis.is_some(), kept), (true, 1));
         begin(&mut conn, &new("s3", "c2")).await.unwrap();
-        assert_eq!(get(&db.pool, Uuid::nil()).await.unwrap().unwrap().shortlist, None);
+        let study = get(&db.pool, Uuid::nil()).await.unwrap().unwrap();
+        assert_eq!((study.shortlist, study.basis), (None, None));
+        assert_eq!(records::of_job(&mut conn, Uuid::nil()).await.unwrap(), []);
         assert_eq!(retain(&db.pool, &[Uuid::nil()], None).await.unwrap(), 0);
         assert_eq!(retain(&db.pool, &[], Some("other")).await.unwrap(), 0);
         assert_eq!(retain(&db.pool, &[], Some("shop")).await.unwrap(), 1);

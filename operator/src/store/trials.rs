@@ -13,7 +13,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::{StoreError, time};
+use super::{StoreError, text, time};
 
 /// A failure that another try may cure is tried so often in all.
 pub const MAX_TRIES: i32 = 3;
@@ -451,11 +451,6 @@ fn digest_of(text: &str) -> Result<Digest, StoreError> {
         table: "trials",
         reason: format!("{e}"),
     })
-}
-
-/// Postgres takes no NUL.
-fn text(text: &str, limit: usize) -> String {
-    text.chars().filter(|c| *c != '\0').take(limit).collect()
 }
 
 fn int(value: u32) -> i32 {

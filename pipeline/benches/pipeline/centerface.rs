@@ -60,9 +60,9 @@ pub fn measure(settings: Settings) -> Vec<Figure> {
             graphs: Default::default(),
         };
         for _ in 0..settings.runs.max(FEWEST) {
-            case.alone.push(alone(&model));
-            for (rates, (_, prepare, infer)) in case.graphs.iter_mut().zip(HOW) {
-                rates.push(in_graph(&model, prepare, infer));
+            case.alone.push(alone(&model).told(threads, "alone"));
+            for (rates, (how, prepare, infer)) in case.graphs.iter_mut().zip(HOW) {
+                rates.push(in_graph(&model, prepare, infer).told(threads, how));
             }
         }
         case
@@ -158,6 +158,17 @@ fn model() -> Option<Arc<[u8]>> {
 struct Rate {
     fps: f64,
     run_ms: f64,
+}
+
+impl Rate {
+    /// All of them take minutes.
+    fn told(self, threads: usize, how: &str) -> Self {
+        eprintln!(
+            "centerface, {threads} threads, {how}: {:.2} fps, a run takes {:.1} ms",
+            self.fps, self.run_ms
+        );
+        self
+    }
 }
 
 fn alone(model: &Model) -> Rate {

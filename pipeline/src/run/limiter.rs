@@ -1,8 +1,9 @@
 //! Frames under way: how many a part of the graph works on at once, given or found from what its stages take.
 //!
 //! The slowest stage decides the rate. A frame that enters sooner than that stage can take it only grows old in its
-//! queue; one that enters later leaves the stage idle. So frames enter at the pace of the slowest stage, or of the
-//! worker threads where those are the narrower place, and never more at once than fit on the way.
+//! queue; one that enters later leaves the stage idle. So a frame enters when it will be at the slowest stage a little
+//! before that is free. Where the worker threads are the narrower place, or calls of the slowest stage overlap, frames
+//! enter at the pace of that, and never more at once than fit on the way.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -15,7 +16,12 @@ use crate::sync::lock;
 use crate::timestamp::Timestamp;
 use crate::validate::plan::{Plan, PlannedNode};
 
-/// Frames enter this much slower than the slowest stage works, so that a queue before it drains;
+/// How much sooner than the slowest stage is free a frame shall be there, as a share of what that stage takes: calls
+/// don't all take the same time, and one that ends early must not find nothing to do.
+const AHEAD: f64 = 0.1;
+/// When nobody knows yet when the slowest stage will be free: how soon to look again, as a share of what it takes.
+const LOOK_AGAIN: f64 = 0.05;
+/// Else frames enter this much slower than the narrowest place works, so that a queue before it drains;
 const PACE: f64 = 1.01;
 /// and this much slower while there is one.
 const DRAINING_PACE: f64 = 1.1;
@@ -66,6 +72,19 @@ struct Pace {
     frames: usize,
     /// The first stage itself is the slowest: it needs no other pace than its own.
     first_is_slowest: bool,
+    /// The place of the stage that all wait for, unless threads are what is scarce or its calls overlap.
+    slowest: Option<usize>,
+    /// What a frame takes to get there.
+    way_there: f64,
+}
+
+/// What is known of the slowest stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// When its call began, or now where it is about to begin one.
+    began: Option<i64>,
+    /// Frames under way that it has neither begun nor is about to.
+    ahead: usize,
 }
 
 impl Limiter {
@@ -181,10 +200,58 @@ fn pace(section: &[Stage], costs: &[f64], workers: usize) -> Pace {
     let way = longest.first().copied().unwrap_or(0.0);
     let first = section.first().map_or(1, |stage| stage.parallel);
     let own = costs.first().copied().unwrap_or(0.0) / first as f64;
+    let slowest = slowest_stage(section, costs, &intervals, interval);
     Pace {
         interval,
         frames: (way / interval.max(1.0) - 0.05).ceil().max(1.0) as usize,
         first_is_slowest: interval <= own * 1.001,
+        slowest,
+        way_there: slowest.map_or(0.0, |slowest| way_to(section, costs, slowest)),
+    }
+}
+
+/// The stage whose own calls take the interval, found by following those that wait for it.
+fn slowest_stage(section: &[Stage], costs: &[f64], intervals: &[f64], interval: f64) -> Option<usize> {
+    let takes_it =
+        |list: &[f64], place: usize| list.get(place).is_some_and(|nanos| *nanos >= interval * 0.999);
+    let mut place = 0;
+    loop {
+        let stage = section.get(place)?;
+        if takes_it(costs, place) {
+            return (stage.parallel == 1).then_some(place);
+        }
+        let mut later = stage.feeds.iter().map(|(fed, _)| *fed).filter(|fed| *fed > place);
+        place = later.find(|fed| takes_it(intervals, *fed))?;
+    }
+}
+
+/// The longest way from the first stage to the beginning of another.
+fn way_to(section: &[Stage], costs: &[f64], to: usize) -> f64 {
+    let mut ways = vec![0.0_f64; section.len()];
+    for (place, stage) in section.iter().enumerate().take(to) {
+        let there = ways.get(place).copied().unwrap_or(0.0) + costs.get(place).copied().unwrap_or(0.0);
+        for (fed, _) in stage.feeds.iter().filter(|(fed, _)| *fed > place) {
+            if let Some(way) = ways.get_mut(*fed) {
+                *way = way.max(there);
+            }
+        }
+    }
+    ways.get(to).copied().unwrap_or(0.0)
+}
+
+/// When the next frame has to enter, to be at the slowest stage a little before its turn.
+fn turn(pace: &Pace, seen: Seen, now: i64) -> Admission {
+    let Seen { began, ahead } = seen;
+    let ends = began.map(|began| began as f64 + pace.interval);
+    let free = ends.map_or(now as f64, |ends| ends.max(now as f64));
+    let due = free + ahead as f64 * pace.interval - pace.way_there - AHEAD * pace.interval;
+    let (due, certain) = (due as i64, free > now as f64);
+    if due <= now {
+        Admission::Now
+    } else if certain {
+        Admission::At(due)
+    } else {
+        Admission::At(due.min(now + (LOOK_AGAIN * pace.interval) as i64 + 1))
     }
 }
 
@@ -216,6 +283,9 @@ impl Engine {
                 let pace = limiter.pace(|node| self.cells.get(node).map_or(0, Cell::usual_nanos));
                 if pace.first_is_slowest {
                     Admission::Now
+                } else if let Some(slowest) = pace.slowest {
+                    let seen = self.see(limiter, slowest, &state.under_way, now);
+                    turn(&pace, seen, now)
                 } else if under_way >= pace.frames {
                     state.was_limited = true;
                     Admission::WhenFewer
@@ -235,6 +305,31 @@ impl Engine {
             state.under_way.push_back(at);
         }
         answer
+    }
+
+    fn see(&self, limiter: &Limiter, slowest: usize, under_way: &VecDeque<Timestamp>, now: i64) -> Seen {
+        let cell = limiter
+            .section
+            .get(slowest)
+            .and_then(|stage| self.cells.get(stage.node));
+        let Some(cell) = cell else {
+            return Seen {
+                began: None,
+                ahead: 0,
+            };
+        };
+        let inbox = lock(&cell.inbox);
+        let to_come = under_way.iter().filter(|at| inbox.is_to_come(**at)).count();
+        if inbox.is_at_work() {
+            let (began, ahead) = (Some(inbox.since), to_come);
+            return Seen { began, ahead };
+        }
+        // It takes the frame that waits as soon as a worker has time.
+        let waits = inbox.oldest().is_some();
+        Seen {
+            began: waits.then_some(now),
+            ahead: to_come.saturating_sub(usize::from(waits)),
+        }
     }
 
     /// A node has finished with a set: whoever waits for fewer frames under way looks again.

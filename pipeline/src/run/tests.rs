@@ -9,6 +9,7 @@ mod life_cycle;
 mod overlap;
 mod ready;
 mod status;
+mod turns;
 mod witness;
 
 use std::fmt::Write;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::landscape::Scale;
+use crate::setting::{SettingError, within};
 use crate::space::Choices;
 use crate::strategy::{Problem, Proposal, Strategy};
 
@@ -25,6 +26,32 @@ pub struct CompoundScalingConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1.0, max = 2.0))]
     pub resolution: Option<f64>,
+}
+
+impl CompoundScalingConfig {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self {
+            depth,
+            width,
+            resolution,
+        } = *self;
+        for (name, factor) in [("depth", depth), ("width", width), ("resolution", resolution)] {
+            if let Some(factor) = factor {
+                within(&format!("strategy.compoundScaling.{name}"), factor, 1.0, 2.0)?;
+            }
+        }
+        let given = [depth, width, resolution];
+        if given
+            .iter()
+            .all(|factor| factor.is_some_and(|factor| factor <= 1.0))
+        {
+            return Err(SettingError::new(
+                "strategy.compoundScaling",
+                "nothing grows when all factors are 1",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Steps from the smallest network to the largest.

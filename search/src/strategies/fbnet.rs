@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::{Baseline, Policy};
 use crate::gates::gumbel;
+use crate::setting::{SettingError, within};
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
 
@@ -46,6 +47,12 @@ impl FbnetConfig {
         let by_latency = cross_entropy * ALPHA * BETA * counted.ln_1p().powf(BETA - 1.0) / (1.0 + counted);
         let by_entropy = loss(0.0, counted);
         (by_entropy, if ratio > 1.0 { by_latency } else { 0.0 })
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self { temperature, cooling } = *self;
+        within("strategy.fbnet.temperature", temperature, 0.1, 100.0)?;
+        within("strategy.fbnet.cooling", cooling, 0.5, 1.0)
     }
 }
 

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Baseline, Policy};
+use crate::setting::{SettingError, within};
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
 
@@ -29,6 +30,14 @@ impl Default for MnasnetConfig {
             alpha: -0.07,
             beta: -0.07,
         }
+    }
+}
+
+impl MnasnetConfig {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self { alpha, beta } = *self;
+        within("strategy.mnasnet.alpha", alpha, -2.0, 0.0)?;
+        within("strategy.mnasnet.beta", beta, -2.0, 0.0)
     }
 }
 

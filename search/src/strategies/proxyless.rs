@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::Policy;
 use crate::gates::{binary, option, softmax_gradient};
+use crate::setting::{SettingError, within};
 use crate::space::Choices;
 use crate::strategy::{Problem, Proposal, Strategy, Told};
 use crate::trial::Feedback;
@@ -41,6 +42,11 @@ impl ProxylessConfig {
     /// nothing is gained by speed.
     pub fn latency_slope(&self, ratio: f64) -> f64 {
         if ratio > 1.0 { self.lambda } else { 0.0 }
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self { gradient: _, lambda } = *self;
+        within("strategy.proxyless.lambda", lambda, 0.0, 10.0)
     }
 }
 

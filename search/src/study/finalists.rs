@@ -66,6 +66,36 @@ pub(super) fn choose(study: &Study, target: usize, n: usize) -> Vec<Finalist> {
     diverse(&choices, n).into_iter().filter_map(finalist).collect()
 }
 
+pub(super) fn shortlist(
+    study: &Study,
+    target: usize,
+    n: usize,
+    most: usize,
+) -> Result<Vec<(Architecture, Estimate)>, String> {
+    let bounds = study.targets.get(target).map(|target| &target.constraints);
+    let (Some(nearest), Some(bounds)) = (study.nearest(target), bounds) else {
+        return Err("the search space holds no architecture".to_owned());
+    };
+    let last = (nearest.architecture.clone(), nearest.estimate);
+    if nearest.is_undecided(bounds) {
+        return Ok(vec![last]);
+    }
+    if !nearest.is_feasible() {
+        return Err(nearest.explain());
+    }
+    let ranked = choose(study, target, n)
+        .into_iter()
+        .chain(choose(study, target, most));
+    let ranked = ranked.map(|finalist| (finalist.architecture, finalist.estimate));
+    let mut candidates: Vec<(Architecture, Estimate)> = Vec::new();
+    for next in ranked.chain(std::iter::once(last)) {
+        if candidates.iter().all(|(known, _)| *known != next.0) {
+            candidates.push(next);
+        }
+    }
+    Ok(candidates)
+}
+
 /// What was told about a trial, as far as it concerns a target.
 #[derive(Debug, Default)]
 struct Known {

@@ -27,7 +27,7 @@ impl<'a> Blocks<'a> {
     pub(super) fn keeps_a_bound(&self, choices: &Choices) -> bool {
         let keeps = |all: Vec<_>| {
             let mut pairs = all.iter().zip(self.targets);
-            pairs.any(|(estimate, target)| target.constraints.violations(estimate).is_empty())
+            pairs.any(|(estimate, target)| target.constraints.admits(estimate))
         };
         estimates(self.space, self.targets, choices).is_some_and(keeps)
     }

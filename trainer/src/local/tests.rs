@@ -116,7 +116,7 @@ fn a_killed_training_ends_in_the_same_file() {
     let data = folder(250);
     let data = data.path().display().to_string();
     let result = |out: &Path| {
-        train(&args(&data, out)).unwrap();
+        train(&args(&data, out), &Termination::default()).unwrap();
         fs::read(out.join("model.onnx")).unwrap()
     };
     let alone = tempfile::tempdir().unwrap();
@@ -143,4 +143,22 @@ fn a_killed_training_ends_in_the_same_file() {
     killed(&data, out, "before|1");
     killed(&data, out, "look|2");
     assert_eq!(result(out), undisturbed);
+}
+
+#[test]
+fn a_training_that_is_asked_to_end_leaves_a_checkpoint_and_ends_in_the_same_file() {
+    crate::model::tests::one_thread();
+    let data = folder(250);
+    let data = data.path().display().to_string();
+    let (alone, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    train(&args(&data, alone.path()), &Termination::default()).unwrap();
+    let asked = Termination::default();
+    asked.ask();
+    let end = train(&args(&data, out.path()), &asked).unwrap_err();
+    assert!(matches!(end, Exit::Terminated), "{end}");
+    let place = read_checkpoint(out.path()).unwrap().unwrap().place;
+    assert!(place.step > 0, "it stopped within the first epoch");
+    train(&args(&data, out.path()), &Termination::default()).unwrap();
+    let result = |out: &Path| fs::read(out.join(MODEL)).unwrap();
+    assert_eq!(result(out.path()), result(alone.path()));
 }

@@ -131,6 +131,31 @@ impl Net {
         Ok(())
     }
 
+    /// Shows every value that [`export::Ranges`] has a name for while a batch goes through; gives the logits.
+    pub fn observe(
+        &self,
+        batch: &Tensor,
+        seen: &mut dyn FnMut(&str, &Tensor) -> Result<(), TchError>,
+    ) -> Result<Tensor, TchError> {
+        let mut value = batch.shallow_clone();
+        let keys = self.architecture.blocks();
+        for ((index, block), key) in self.blocks.iter().enumerate().zip(&keys) {
+            let input = value.shallow_clone();
+            for (module, layer) in block.modules.iter().zip(key.layers()) {
+                let values = module.values(&value)?;
+                for (name, value) in export::value_names(&layer).iter().zip(&values) {
+                    seen(&format!("{index}.{name}"), value)?;
+                }
+                value = values.into_iter().next_back().unwrap_or(value);
+            }
+            if block.residual {
+                value = value.f_add(&input)?;
+                seen(&format!("{index}.sum"), &value)?;
+            }
+        }
+        Ok(value)
+    }
+
     pub fn tensors(&self) -> &[Named] {
         &self.tensors
     }

@@ -84,6 +84,29 @@ impl Module {
     }
 }
 
+impl Module {
+    /// What [`export::value_names`] tells of, in its order: what the layer makes in between and what it hands on.
+    pub(super) fn values(&self, input: &Tensor) -> Result<Vec<Tensor>, TchError> {
+        let mut values = match self {
+            Self::Convolution(filter, norm, Some(Activation::HardSwish)) => {
+                vec![norm.forward(&filter.forward(input)?, Statistics::Running)?]
+            }
+            Self::Linear(affine, Some(Activation::HardSwish)) => {
+                vec![input.f_linear(&affine.weight, Some(&affine.bias))?]
+            }
+            Self::SqueezeExcite { reduce, expand } => {
+                let mean = input.f_mean_dim([2, 3].as_slice(), true, Kind::Float)?;
+                let squeezed = reduce.convolve(&mean)?.f_relu_()?;
+                let gate = expand.convolve(&squeezed)?;
+                vec![mean, squeezed, gate]
+            }
+            Self::Convolution(..) | Self::Linear(..) | Self::Pool => Vec::new(),
+        };
+        values.push(self.forward(input, Statistics::Running)?);
+        Ok(values)
+    }
+}
+
 /// In place where the gradient does not need what came before.
 fn activate(mut value: Tensor, activation: Option<Activation>) -> Result<Tensor, TchError> {
     match activation {

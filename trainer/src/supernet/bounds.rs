@@ -1,6 +1,6 @@
 //! The bounds as a search over a supernet sees them: a network keeps them or is never looked at.
 
-use ::search::latency::{Latency, LatencyError};
+use ::search::latency::LatencyError;
 use ::search::nearest::Nearest;
 use ::search::space::{Choices, Space};
 use ::search::study::Target;
@@ -50,24 +50,14 @@ impl<'a> Bounds<'a> {
 
     pub(super) fn keep(&self, choices: &Choices) -> bool {
         let estimate = self.estimate(choices);
-        estimate.is_ok_and(|estimate| self.target.constraints.violations(&estimate).is_empty())
+        estimate.is_ok_and(|estimate| self.target.constraints.admits(&estimate))
     }
 
-    /// What a network costs, its latency with the error bar on top. Every field is named, so that one that is added
-    /// is not forgotten here.
+    /// What a network costs, its latency also with the error bar on top.
     pub(super) fn estimate(&self, choices: &Choices) -> Result<Estimate, LatencyError> {
         let Ok(architecture) = self.space.decode(choices) else {
             return Err(LatencyError::NothingToCalibrateOn);
         };
-        let Latency { p50_us, p95_us } = self.target.latency.predict_at_most(&architecture)?;
-        let cost = architecture.cost();
-        Ok(Estimate {
-            p50_us,
-            p95_us,
-            model_bytes: cost.model_bytes,
-            peak_memory_bytes: cost.peak_memory(),
-            macs: cost.macs,
-            parameters: cost.parameters,
-        })
+        Estimate::of(&architecture, &self.target.latency)
     }
 }

@@ -60,6 +60,7 @@ impl Found {
             let Estimate {
                 p50_us,
                 p95_us,
+                p95_at_most_us,
                 model_bytes,
                 peak_memory_bytes,
                 macs,
@@ -70,6 +71,7 @@ impl Found {
                 "accuracy": candidate.accuracy,
                 "p50Us": p50_us,
                 "p95Us": p95_us,
+                "p95AtMostUs": p95_at_most_us,
                 "modelBytes": model_bytes,
                 "peakMemoryBytes": peak_memory_bytes,
                 "macs": macs,

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("export", &["units", "search"]),
     ("protocol", &["units", "pipeline"]),
     ("crds", &["units", "pipeline", "search", "rollout", "protocol"]),
-    ("trainer", &["units", "search", "export", "protocol"]),
+    ("trainer", &["units", "search", "export", "protocol", "pipeline"]),
     (
         "operator",
         &[

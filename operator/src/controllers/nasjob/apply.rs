@@ -19,7 +19,7 @@ use super::status::status;
 use crate::context::Context;
 use crate::metrics::Kind;
 use crate::store::profiles::NewRequest;
-use crate::store::{StoreError, leadership, models, profiles, studies, trials};
+use crate::store::{StoreError, leadership, models, profiles, records, studies, trials};
 
 const MANAGER: &str = "haizen-operator";
 
@@ -35,6 +35,11 @@ pub async fn apply(ctx: &Context, nas: &NasJob, owner: &Owner, plan: &Plan) -> R
         delete_job(ctx, owner, name).await?;
     }
     let told = write_rows(ctx, owner, plan).await?;
+    if let Some(StudyChange::Tell(said)) = &plan.study {
+        for one in said {
+            ctx.metrics.learned(one.learned);
+        }
+    }
     let mut applied = Applied::default();
     for ask in &plan.asks {
         applied.deferred |= !send(ctx, owner, ask).await?;
@@ -138,7 +143,11 @@ async fn write_rows(ctx: &Context, owner: &Owner, plan: &Plan) -> Result<Vec<Str
     Ok(told)
 }
 
-async fn write_study(conn: &mut PgConnection, owner: &Owner, change: &StudyChange) -> Result<(), StoreError> {
+pub async fn write_study(
+    conn: &mut PgConnection,
+    owner: &Owner,
+    change: &StudyChange,
+) -> Result<(), StoreError> {
     match change {
         StudyChange::Begin { new, forgive } => {
             studies::begin(conn, new).await?;
@@ -150,7 +159,18 @@ async fn write_study(conn: &mut PgConnection, owner: &Owner, change: &StudyChang
         StudyChange::Shortlist(shortlist) => {
             studies::set_shortlist(conn, owner.uid, Some(&json!(shortlist))).await?;
         }
-        StudyChange::Forget => studies::set_shortlist(conn, owner.uid, None).await?,
+        StudyChange::Basis(basis) => studies::set_basis(conn, owner.uid, Some(&json!(basis))).await?,
+        StudyChange::Ask(rows) => records::ask(conn, owner.uid, rows).await?,
+        StudyChange::Tell(said) => {
+            for one in said {
+                records::tell(conn, owner.uid, &one.target, one.trial, &one.feedback).await?;
+            }
+        }
+        StudyChange::Forget => {
+            studies::set_shortlist(conn, owner.uid, None).await?;
+            studies::set_basis(conn, owner.uid, None).await?;
+            records::forget(conn, owner.uid).await?;
+        }
         StudyChange::Attempt(attempt) => studies::set_attempt(conn, owner.uid, *attempt).await?,
         StudyChange::Finish { outcome, models } => {
             for (model, latency) in models {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::store::devices::Device;
 use crate::store::profiles::{FailureRow, ProfileRow, RequestRow};
+use crate::store::records::RecordRow;
 use crate::store::studies::StudyRow;
 use crate::store::trials::TrialRow;
 
@@ -24,6 +25,8 @@ pub struct Facts {
     /// Requests whose answer is awaited, of every job.
     pub requests: Vec<RequestRow>,
     pub trials: Vec<TrialRow>,
+    /// What a strategy that learns has proposed and was told.
+    pub records: Vec<RecordRow>,
     /// Another job that trains now, `namespace/name`.
     pub training: Option<String>,
     /// Trainer Jobs of this NasJob.

@@ -3,12 +3,14 @@
 //! Five steps, of which only the first and the last two touch the world. Which event woke it doesn't matter.
 
 mod apply;
+mod basis;
 mod facts;
 mod job;
 mod measure;
 mod observe;
 mod outcome;
 mod plan;
+mod searching;
 mod select;
 mod shortlist;
 mod stages;
@@ -16,6 +18,7 @@ mod status;
 #[cfg(test)]
 mod stories;
 mod target;
+mod training;
 mod validate;
 
 use std::sync::Arc;

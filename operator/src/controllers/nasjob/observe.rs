@@ -51,6 +51,7 @@ pub async fn observe(ctx: &Context, nas: &NasJob, owner: &Owner) -> Result<Facts
         silent,
         requests,
         trials: store::trials::of_job(&mut conn, owner.uid).await?,
+        records: store::records::of_job(&mut conn, owner.uid).await?,
         training: store::studies::training(&mut conn, owner.uid).await?,
         jobs,
         token,
@@ -90,10 +91,12 @@ async fn devices(ctx: &Context, nas: &NasJob) -> Result<Vec<DeviceFact>, Error> 
 
 /// Where the devices are, and where the search was made.
 fn places(devices: &[DeviceFact], study: Option<&StudyRow>) -> BTreeSet<Place> {
-    let searched = study.and_then(|study| study.shortlist.as_ref()?.get("targets")?.as_array());
+    let kept = study.map(|study| [study.basis.as_ref(), study.shortlist.as_ref()]);
+    let kept = kept.into_iter().flatten().flatten();
+    let searched = kept.filter_map(|kept| kept.get("targets")?.as_array());
     let text =
         |target: &serde_json::Value, key: &str| target.get(key).and_then(|v| v.as_str()).map(str::to_owned);
-    let searched = searched.into_iter().flatten().filter_map(|target| {
+    let searched = searched.flatten().filter_map(|target| {
         Some(Place {
             class: text(target, "class")?,
             runtime_hash: text(target, "runtimeHash")?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crds::nasjob::SearchProgress;
 use search::objective::front;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub struct Outcome {
 pub struct TargetOutcome {
     pub name: String,
     pub class: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchProgress>,
     pub best: Option<Point>,
     /// Why there is no best one.
     pub problem: Option<Problem>,
@@ -178,6 +181,7 @@ fn target(ranking: &Ranking, selection: &Selection<'_>) -> TargetOutcome {
     TargetOutcome {
         name: ranking.target.clone(),
         class: ranking.class.clone(),
+        search: ranking.search.clone(),
         problem: best.is_none().then(|| problem(ranking, selection)),
         best: best.map(|(pick, verified)| point(pick, verified)),
         front: front.map(|(pick, verified)| point(pick, verified)).collect(),

@@ -6,17 +6,20 @@
 
 use std::time::Duration;
 
-use crds::nasjob::{Progress, Stage};
+use crds::nasjob::{Progress, Stage, TargetStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
+use super::basis::Basis;
 use super::facts::{Facts, JobState};
 use super::measure::{Ask, overdue};
 use super::outcome::{Outcome, selected};
+use super::searching::{self, Said};
 use super::shortlist::Shortlist;
 use super::stages;
 use super::validate::{Refusal, Validated};
 use crate::store::models::{Latency, Model};
+use crate::store::records::RecordRow;
 use crate::store::studies::{NewStudy, StudyRow};
 use crate::store::trials::{NewTrial, TrialRow, TrialState};
 
@@ -50,6 +53,12 @@ pub enum StudyChange {
         forgive: Vec<String>,
     },
     Generation(i64),
+    /// The profile is whole: a search that trains while it chooses goes by this from now on.
+    Basis(Box<Basis>),
+    /// Its strategy proposes these.
+    Ask(Vec<RecordRow>),
+    /// And hears of these.
+    Tell(Vec<Said>),
     Shortlist(Box<Shortlist>),
     /// The devices have another runtime now: what was searched with the old one's latencies is void.
     Forget,
@@ -77,7 +86,7 @@ pub enum Report {
         /// What it works on or waits for.
         reason: String,
         message: String,
-        shortlist: Option<Box<Shortlist>>,
+        targets: Vec<TargetStatus>,
     },
     Ended(Box<Outcome>),
     Refused {
@@ -104,7 +113,7 @@ impl Report {
             progress,
             reason: format!("{stage:?}"),
             message,
-            shortlist: None,
+            targets: Vec::new(),
         }
     }
 
@@ -120,7 +129,7 @@ impl Report {
             progress,
             reason: reason.to_owned(),
             message,
-            shortlist: None,
+            targets: Vec::new(),
         }
     }
 }
@@ -214,13 +223,12 @@ pub fn plan(v: &Validated, facts: &Facts) -> Result<Plan, Refusal> {
         plan.report = Report::Ended(Box::new(outcome));
         return Ok(plan);
     }
-    match study
-        .shortlist
-        .clone()
-        .and_then(|value| serde_json::from_value::<Shortlist>(value).ok())
-    {
-        None => stages::profile(v, facts, &overdue, &mut plan)?,
-        Some(shortlist) => stages::decide(v, facts, &overdue, study, &shortlist, &mut plan),
+    let shortlist: Option<Shortlist> = kept(study.shortlist.as_ref());
+    let basis: Option<Basis> = kept(study.basis.as_ref()).filter(|_| v.trials > 0);
+    match (shortlist, basis) {
+        (Some(shortlist), _) => stages::decide(v, facts, &overdue, study, &shortlist, &mut plan),
+        (None, Some(basis)) => searching::search(v, facts, &overdue, study, &basis, &mut plan),
+        (None, None) => stages::profile(v, facts, &overdue, &mut plan)?,
     }
     let deadline = study.started_at.checked_add(v.deadline).unwrap_or(Timestamp::MAX);
     plan.wake(deadline);
@@ -251,7 +259,12 @@ fn restarts(v: &Validated, study: &StudyRow) -> bool {
 }
 
 fn outcome(study: &StudyRow) -> Option<Outcome> {
-    serde_json::from_value(study.outcome.clone()?).ok()
+    kept(study.outcome.as_ref())
+}
+
+/// What can't be read is made anew.
+fn kept<T: serde::de::DeserializeOwned>(value: Option<&serde_json::Value>) -> Option<T> {
+    serde_json::from_value(value?.clone()).ok()
 }
 
 fn begin(v: &Validated, facts: &Facts, plan: &mut Plan) {

@@ -247,7 +247,7 @@ fn verdict(candidate: &Candidate, trial: Option<&TrialRow>, bounds: &Constraints
     }
 }
 
-fn slow(candidate: &Candidate, p95_us: f64, bound: f64, when: &str) -> Miss {
+pub fn slow(candidate: &Candidate, p95_us: f64, bound: f64, when: &str) -> Miss {
     let text = format!(
         "{}, predicted {}, {when} {}, {} ({:.1} %) above the bound of {}",
         name(&candidate.architecture),

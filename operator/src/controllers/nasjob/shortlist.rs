@@ -1,29 +1,21 @@
-//! The search itself: from a full profile to a ranked list of candidates for each target.
+//! The end of a search: a ranked list of candidates for each target.
 //!
-//! Pure and deterministic in spec, seed and profile; the list is kept, so that the search is done once. Each
-//! target gets its own budget of candidates: one of a strict bound isn't starved by one of a loose bound.
+//! Pure and deterministic in spec, seed and profile; the list is kept, so that the search is done once.
 
-use std::collections::BTreeMap;
-
+use crds::nasjob::SearchProgress;
 use export::OnnxFile;
 use protocol::profile::FileContent;
-use search::constraint::Constraints;
-use search::latency::{Latency, LatencyModel, calibration_nets};
-use search::space::{Architecture, Space};
-use search::study::{Study, StudyError, Target as StudyTarget};
+use search::space::{Architecture, BlockKey};
+use search::study::{Study, StudyError};
 use search::trial::Estimate;
 use serde::{Deserialize, Serialize};
 use units::Duration;
 
-use super::facts::{Facts, Place, Table};
-use super::measure::{Known, Wanted, known};
+use super::basis::{Basis, TargetBasis, calibration};
+use super::facts::Place;
+use super::measure::Wanted;
 use super::validate::{Target, Validated};
 
-/// Whole networks a latency model is calibrated on.
-const CALIBRATION_NETS: usize = 10;
-/// The share of the bound that predictions may use, where the space allows it: a measured net is seldom faster
-/// than predicted by chance, and what is chosen must still hold when its trained file is measured.
-const HEADROOM: f64 = 0.95;
 /// Longest list kept for a target.
 const MOST_CANDIDATES: usize = 200;
 
@@ -47,6 +39,12 @@ pub struct Ranking {
     /// How far the latency model is off on whole networks, as a share: before and after its calibration.
     pub error_before: f64,
     pub error: f64,
+    /// How far above its prediction a network may be measured, as a share.
+    #[serde(default)]
+    pub error_bar: f64,
+    /// How the search went, if it trained while it chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchProgress>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,15 +65,15 @@ impl Ranking {
 
 /// The files a place has to measure before its targets can be searched for.
 pub fn files(v: &Validated) -> Vec<Wanted> {
-    let blocks = v
-        .space
-        .block_keys()
-        .into_iter()
-        .map(|key| wanted(key.to_string(), export::profile_block(&key)));
+    let blocks = v.space.block_keys().into_iter().map(|key| block_file(&key));
     let nets = calibration(&v.space, v.seed)
         .into_iter()
         .map(|net| net_file(&net, None));
     blocks.chain(nets).flatten().collect()
+}
+
+pub fn block_file(key: &BlockKey) -> Option<Wanted> {
+    wanted(key.to_string(), export::profile_block(key))
 }
 
 /// A whole network without weights; `bound_us`: what it is held against.
@@ -88,39 +86,17 @@ pub fn net_key(net: &Architecture) -> String {
     format!("net-{}", net.id())
 }
 
-/// `places`: one for each target.
-pub fn search(v: &Validated, facts: &Facts, places: &[Place]) -> Result<Shortlist, StudyError> {
-    let mut models: BTreeMap<&Place, (LatencyModel, f64, f64)> = BTreeMap::new();
-    for place in places {
-        let empty = Table::default();
-        let table = facts.tables.get(place).unwrap_or(&empty);
-        models.entry(place).or_insert_with(|| latency_model(v, table));
-    }
-    let rank = |(target, place): (&Target, &Place)| {
-        let (model, error_before, error) = models.get(place).cloned().unwrap_or_default();
-        let (candidates, infeasible) = rank(v, target, &model)?;
-        Ok(Ranking {
-            target: target.name.clone(),
-            class: place.class.clone(),
-            runtime_hash: place.runtime_hash.clone(),
-            candidates,
-            infeasible,
-            error_before,
-            error,
-        })
+/// Of a search that trains nothing while it chooses: all it looks at is looked at now.
+pub fn untrained(v: &Validated, basis: &Basis) -> Result<Shortlist, StudyError> {
+    let rank = |(target, basis): (&Target, &TargetBasis)| {
+        let mut study = basis.study(v, target, Vec::new())?;
+        study.run();
+        Ok(ranking(v, target, basis, &study, None))
     };
+    let targets = v.targets.iter().zip(&basis.targets).map(rank);
     Ok(Shortlist {
-        targets: v
-            .targets
-            .iter()
-            .zip(places)
-            .map(rank)
-            .collect::<Result<_, StudyError>>()?,
+        targets: targets.collect::<Result<_, StudyError>>()?,
     })
-}
-
-pub fn calibration(space: &Space, seed: u64) -> Vec<Architecture> {
-    calibration_nets(space, CALIBRATION_NETS, seed)
 }
 
 fn wanted(key: String, file: OnnxFile) -> Option<Wanted> {
@@ -133,89 +109,33 @@ fn wanted(key: String, file: OnnxFile) -> Option<Wanted> {
     })
 }
 
-/// The model of a place, and how far it is off before and after its calibration.
-fn latency_model(v: &Validated, table: &Table) -> (LatencyModel, f64, f64) {
-    let latency = |file: Option<Wanted>| match known(table, &file?.sha256, None) {
-        Known::Measured(row) => Some(Latency {
-            p50_us: row.p50_us,
-            p95_us: row.p95_us,
-        }),
-        Known::Missing | Known::Hopeless(_) => None,
-    };
-    let blocks = v.space.block_keys().into_iter();
-    let mut model = LatencyModel::new(blocks.filter_map(|key| {
-        Some((
-            key,
-            latency(wanted(key.to_string(), export::profile_block(&key)))?,
-        ))
-    }));
-    let nets: Vec<_> = calibration(&v.space, v.seed)
-        .into_iter()
-        .filter_map(|net| latency(net_file(&net, None)).map(|measured| (net, measured)))
-        .collect();
-    match model.calibrate(&nets) {
-        Ok(fit) => (model, fit.mape_before, fit.mape_after),
-        // Without whole networks the sum of the blocks has to do; the finalists are measured anyway.
-        Err(_) => (model, 0.0, 0.0),
-    }
-}
-
-fn rank(
+/// What a study that has ended says: accuracies first where they were told, else what can learn most.
+pub fn ranking(
     v: &Validated,
     target: &Target,
-    model: &LatencyModel,
-) -> Result<(Vec<Candidate>, Option<String>), StudyError> {
-    let study = |latency_p95_us| {
-        let constraints = Constraints {
-            latency_p95_us,
-            ..target.constraints
-        };
-        let target = StudyTarget {
-            name: target.name.clone(),
-            constraints,
-            latency: model.clone(),
-        };
-        Study::new(v.space.clone(), vec![target], &v.strategy, v.candidates, v.seed)
+    basis: &TargetBasis,
+    study: &Study,
+    search: Option<SearchProgress>,
+) -> Ranking {
+    let (found, infeasible) = match study.shortlist(0, v.finalists, MOST_CANDIDATES) {
+        Ok(found) => (found, None),
+        Err(reason) => (Vec::new(), Some(reason)),
     };
-    let bound_us = target.constraints.latency_p95_us;
-    let mut found = study(bound_us * HEADROOM)?;
-    if found.nearest(0).is_none_or(|nearest| !nearest.is_feasible()) {
-        found = study(bound_us)?;
-    }
-    let Some(nearest) = found.nearest(0).cloned() else {
-        return Ok((
-            Vec::new(),
-            Some("the search space holds no architecture".to_owned()),
-        ));
-    };
-    if !nearest.is_feasible() {
-        let broken: Vec<_> = nearest.violations.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "even the nearest architecture of the space misses: {} (predicted for {})",
-            broken.join("; "),
-            name(&nearest.architecture)
-        );
-        return Ok((Vec::new(), Some(text)));
-    }
-    found.run();
-    let candidate = |architecture: Architecture, estimate: Estimate| Candidate {
+    let candidate = |(architecture, estimate): (Architecture, Estimate)| Candidate {
         architecture,
         predicted_p95_us: estimate.p95_us,
     };
-    // First the finalists, which differ from each other; then the others in order; last the one that fits best.
-    let ranked = found
-        .finalists(0, v.finalists)
-        .into_iter()
-        .chain(found.finalists(0, MOST_CANDIDATES));
-    let ranked = ranked.map(|f| candidate(f.architecture, f.estimate));
-    let last = candidate(nearest.architecture, nearest.estimate);
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for next in ranked.chain(std::iter::once(last)) {
-        if candidates.iter().all(|c| c.architecture != next.architecture) {
-            candidates.push(next);
-        }
+    Ranking {
+        target: target.name.clone(),
+        class: basis.class.clone(),
+        runtime_hash: basis.runtime_hash.clone(),
+        candidates: found.into_iter().map(candidate).collect(),
+        infeasible,
+        error_before: basis.error_before,
+        error: basis.error,
+        error_bar: basis.latency.error_bar(),
+        search,
     }
-    Ok((candidates, None))
 }
 
 /// An architecture for people: its id, which stands in the profile's keys too.

@@ -4,32 +4,27 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crds::nasjob::Stage;
-use protocol::trainer::JobDocument;
-use serde_json::json;
-use uuid::Uuid;
 
-use super::facts::{Facts, JobState, Place, Table};
-use super::job::{self, Pods};
+use super::basis::Basis;
+use super::facts::{Facts, Place, Table};
 use super::measure::{Measuring, Wanted, few, measure};
-use super::outcome::{self, Outcome, TRAINING_FAILED};
+use super::outcome::{self, Outcome};
 use super::plan::{Plan, Report, StudyChange};
 use super::select::{Selection, Verdict, select};
 use super::shortlist::{self, Candidate, Ranking, Shortlist};
-use super::target::{Resolved, resolve};
-use super::validate::{Refusal, Validated, key_of};
+use super::status::searched;
+use super::target::{Resolved, moved, resolve};
+use super::training::{Course, Trials, train};
+use super::validate::{Refusal, Validated};
 use crate::store::studies::StudyRow;
-use crate::store::trials::{NewTrial, TrialRow, TrialState};
 
-/// Pods may end so often without having trained all.
-const MOST_ATTEMPTS: i32 = 5;
-/// How often a training is looked at without being told of anything.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often a stage is looked at without being told of anything.
+pub const LOOK: Duration = Duration::from_secs(5);
 /// How often a device is looked for.
 const LOOK_FOR_DEVICES: Duration = Duration::from_secs(30);
-/// Seconds of a lease in a trial's document; the API writes the true ones when the trial is claimed.
-const LEASE_SECONDS: u32 = 30;
 
-type Overdue = [(String, String)];
+/// Requests that are given up, each with the reason.
+pub type Overdue = [(String, String)];
 
 /// Profiling until every block of the space is measured on every target's class; then Searching.
 pub fn profile(v: &Validated, facts: &Facts, overdue: &Overdue, plan: &mut Plan) -> Result<(), Refusal> {
@@ -74,9 +69,20 @@ pub fn profile(v: &Validated, facts: &Facts, overdue: &Overdue, plan: &mut Plan)
         ask(facts, plan, measuring, Stage::Profiling, 0);
         return Ok(());
     }
-    match shortlist::search(v, facts, &places) {
+    let basis = Basis::of(v, facts, &places);
+    if v.trials > 0 {
+        let message = format!(
+            "strategy {} chooses {} trials for each target",
+            v.strategy.name(),
+            v.trials
+        );
+        plan.report = Report::working(Stage::Searching, 0, v.trials, message);
+        plan.study = Some(StudyChange::Basis(Box::new(basis)));
+        return Ok(());
+    }
+    match shortlist::untrained(v, &basis) {
         Ok(found) => {
-            plan.event("Searching", told(v, &found));
+            plan.event("Searching", told(v.candidates, &found));
             let message = format!("chose among {} candidates for each target", v.candidates);
             plan.report = Report::working(Stage::Searching, v.candidates, v.candidates, message);
             plan.study = Some(StudyChange::Shortlist(Box::new(found)));
@@ -114,6 +120,7 @@ pub fn decide(
     let trials = Trials {
         v,
         rows: &facts.trials,
+        epochs: v.epochs,
     };
     let empty = Table::default();
     let targets: Vec<_> = shortlist.targets.iter().zip(&v.targets).collect();
@@ -122,7 +129,7 @@ pub fn decide(
         .map(|(ranking, target)| {
             let table = facts.tables.get(&ranking.place()).unwrap_or(&empty);
             select(ranking, &target.constraints, v.finalists, table, |candidate| {
-                trials.find(candidate)
+                trials.find(&candidate.architecture)
             })
         })
         .collect();
@@ -144,7 +151,15 @@ pub fn decide(
         let measured = selections.iter().map(|s| s.measured).sum();
         ask(facts, plan, nets, Stage::Measuring, measured);
     } else if untrained {
-        train(v, facts, study, &trials, &picks, plan);
+        // Numbers go on where those of the search end.
+        let searched = v.trials as usize * v.targets.len();
+        let picks = picks.iter().map(|pick| &pick.architecture);
+        let course = Course {
+            stage: Stage::Training,
+            trials,
+            wishes: (searched..).zip(picks).collect(),
+        };
+        train(v, facts, study, &course, plan);
     } else if !models.is_done() {
         let judged = selections.iter().flat_map(|s| &s.picks);
         let judged = judged
@@ -156,8 +171,8 @@ pub fn decide(
         let rows = outcome::models(&job, shortlist, &selections);
         plan.finish(facts, Outcome::of(shortlist, &selections), rows);
     }
-    if let Report::Working { shortlist: known, .. } = &mut plan.report {
-        *known = Some(Box::new(shortlist.clone()));
+    if let Report::Working { targets, .. } = &mut plan.report {
+        *targets = searched(shortlist);
     }
 }
 
@@ -186,17 +201,7 @@ fn in_turn<'a>(selections: &[Selection<'a>]) -> Vec<&'a Candidate> {
     found
 }
 
-/// No device of the class has this runtime any more.
-fn moved(facts: &Facts, place: &Place) -> bool {
-    let of_class: Vec<_> = facts
-        .devices
-        .iter()
-        .filter(|d| d.place.class == place.class)
-        .collect();
-    of_class.iter().any(|d| d.online) && of_class.iter().all(|d| d.place != *place)
-}
-
-fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, before: u32) {
+pub fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, before: u32) {
     let Measuring {
         done,
         of,
@@ -245,195 +250,23 @@ fn ask(facts: &Facts, plan: &mut Plan, measuring: Measuring, stage: Stage, befor
     plan.asks = asks;
 }
 
-/// Trials of this spec.
-struct Trials<'a> {
-    v: &'a Validated,
-    rows: &'a [TrialRow],
-}
-
-impl<'a> Trials<'a> {
-    /// Names everything the trained model depends on.
-    fn key(&self, candidate: &Candidate) -> String {
-        let v = self.v;
-        key_of(&json!([
-            candidate.architecture,
-            v.task,
-            v.epochs,
-            v.seed,
-            v.image
-        ]))
-    }
-
-    fn find(&self, candidate: &Candidate) -> Option<&'a TrialRow> {
-        let key = self.key(candidate);
-        self.rows.iter().find(|row| row.key == key)
-    }
-
-    fn id(&self, candidate: &Candidate) -> String {
-        Uuid::new_v5(&self.v.owner.uid, self.key(candidate).as_bytes()).to_string()
-    }
-
-    fn to_train(&self, candidate: &Candidate, number: usize) -> NewTrial {
-        let v = self.v;
-        let id = self.id(candidate);
-        NewTrial {
-            job: v.owner.uid,
-            key: self.key(candidate),
-            number: i32::try_from(number).unwrap_or(i32::MAX),
-            document: JobDocument {
-                version: protocol::VERSION,
-                trial: id.clone(),
-                job: format!("{}/{}", v.owner.namespace, v.owner.name),
-                task: v.task.clone(),
-                architecture: json!(candidate.architecture),
-                epochs: v.epochs,
-                seed: v.seed,
-                lease_seconds: LEASE_SECONDS,
-                checkpoint: false,
-            },
-            id,
-        }
-    }
-}
-
-fn train(
-    v: &Validated,
-    facts: &Facts,
-    study: &StudyRow,
-    trials: &Trials<'_>,
-    picks: &[&Candidate],
-    plan: &mut Plan,
-) {
-    let ids: Vec<_> = picks.iter().map(|candidate| trials.id(candidate)).collect();
-    for (number, candidate) in picks.iter().enumerate() {
-        if trials
-            .find(candidate)
-            .is_none_or(|trial| trial.state == TrialState::Cancelled)
-        {
-            plan.want.push(trials.to_train(candidate, number));
-        }
-    }
-    let open = |trial: &&TrialRow| matches!(trial.state, TrialState::Pending | TrialState::Running);
-    plan.cancel = facts
-        .trials
-        .iter()
-        .filter(open)
-        .filter(|t| !ids.contains(&t.id))
-        .map(|t| t.id.clone())
-        .collect();
-    let job = job::job(&Pods {
-        owner: &v.owner,
-        spec: &v.trainer,
-        image: &v.image,
-        http_url: &facts.http_url,
-        trials: &ids,
-        parallelism: v.parallelism,
-        attempt: study.attempt,
-    });
-    let name = job.metadata.name.clone().unwrap_or_default();
-    let others = facts
-        .jobs
-        .iter()
-        .filter(|other| other.name != name && other.state == JobState::Running);
-    plan.delete_jobs = others.map(|other| other.name.clone()).collect();
-    plan.token = facts.token.is_none() || facts.token != study.token_hash;
-    plan.wake_after(facts.now, LOOK);
-    let (done, of) = (finished(facts, &ids), ids.len() as u32);
-    plan.report = Report::working(Stage::Training, done, of, training(facts, &ids));
-    match facts
-        .jobs
-        .iter()
-        .find(|known| known.name == name)
-        .map(|known| &known.state)
-    {
-        Some(JobState::Running) => {}
-        Some(JobState::Complete) if study.attempt < MOST_ATTEMPTS => {
-            plan.warning(
-                "TrainerEnded",
-                format!("the pods of Job {name} ended before all trials did: starts anew"),
-            );
-            plan.study = Some(StudyChange::Attempt(study.attempt + 1));
-        }
-        Some(JobState::Complete) => {
-            let message = format!(
-                "trainer pods ended {MOST_ATTEMPTS} times before all trials did; see the logs of Job {name}"
-            );
-            plan.finish(facts, Outcome::failed(TRAINING_FAILED, message), Vec::new());
-        }
-        Some(JobState::Failed(message)) => {
-            let message = format!("Job {name} failed: {message}{}", last_failure(facts));
-            plan.finish(facts, Outcome::failed(TRAINING_FAILED, message), Vec::new());
-        }
-        None if facts.requests.iter().any(|r| !plan.expire.contains(&r.id)) => {
-            let message = "waits for devices to end their measuring: nobody trains meanwhile".to_owned();
-            plan.report = Report::waiting(Stage::Training, done, of, "WaitingForMeasuring", message);
-        }
-        None => {
-            let note = format!("Job {name} trains {of} architectures, {done} of them are trained already");
-            plan.event("TrainingStarted", note);
-            plan.pods = Some(Box::new(job));
-        }
-    }
-}
-
-fn finished(facts: &Facts, ids: &[String]) -> u32 {
-    let ended = |trial: &&TrialRow| matches!(trial.state, TrialState::Trained | TrialState::Failed);
-    facts
-        .trials
-        .iter()
-        .filter(ended)
-        .filter(|t| ids.contains(&t.id))
-        .count() as u32
-}
-
-/// How far the trials at work are.
-fn training(facts: &Facts, ids: &[String]) -> String {
-    let running = facts
-        .trials
-        .iter()
-        .filter(|t| t.state == TrialState::Running && ids.contains(&t.id));
-    let lines: Vec<_> = running
-        .map(|trial| {
-            let p = trial.progress;
-            let epoch = p.epoch.clamp(1, p.epochs.max(1));
-            let loss = p.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
-            let left = p
-                .seconds_left
-                .map(|s| format!(", about {s:.0} s left"))
-                .unwrap_or_default();
-            format!("trial {} epoch {epoch} of {}{loss}{left}", trial.number, p.epochs)
-        })
-        .collect();
-    let names: Vec<_> = lines.iter().map(String::as_str).collect();
-    if names.is_empty() {
-        "waits for a trainer pod".to_owned()
-    } else {
-        few(&names)
-    }
-}
-
-fn last_failure(facts: &Facts) -> String {
-    let failure = facts.trials.iter().rev().find_map(|trial| trial.failure.as_ref());
-    failure
-        .map(|(code, message)| format!("; the last trial that failed says {code}: {message}"))
-        .unwrap_or_default()
-}
-
-fn told(v: &Validated, found: &Shortlist) -> String {
+/// What was found among so many candidates, for people.
+pub fn told(looked_at: u32, found: &Shortlist) -> String {
     let line = |ranking: &Ranking| match &ranking.infeasible {
         Some(problem) => format!("{}: {problem}", ranking.target),
         None => format!(
-            "{}: {} candidates kept (latency model off by {:.1} % on whole networks, {:.1} % before calibration)",
+            "{}: {} candidates kept (latency model off by {:.1} % on whole networks, {:.1} % before calibration; error \
+             bar {:.1} %)",
             ranking.target,
             ranking.candidates.len(),
             ranking.error * 100.0,
-            ranking.error_before * 100.0
+            ranking.error_before * 100.0,
+            ranking.error_bar * 100.0
         ),
     };
     let lines: Vec<_> = found.targets.iter().map(line).collect();
     format!(
-        "looked at {} candidates for each target: {}",
-        v.candidates,
+        "looked at {looked_at} candidates for each target: {}",
         lines.join("; ")
     )
 }

@@ -16,12 +16,8 @@ pub fn status(old: Option<&NasJobStatus>, report: &Report, generation: i64, now:
     let conditions = old.map_or(&[][..], |old| &old.conditions);
     let (progress, targets, summary) = match report {
         Report::Working {
-            progress, shortlist, ..
-        } => (
-            Some(progress.clone()),
-            shortlist.as_deref().map(searched).unwrap_or_default(),
-            None,
-        ),
+            progress, targets, ..
+        } => (Some(progress.clone()), targets.clone(), None),
         Report::Ended(outcome) => (Some(done(outcome)), found(outcome), summary(outcome)),
         Report::Refused { .. } => (None, Vec::new(), None),
     };
@@ -86,10 +82,12 @@ fn done(outcome: &Outcome) -> Progress {
     }
 }
 
-fn searched(shortlist: &Shortlist) -> Vec<TargetStatus> {
+/// Of a search whose finalists are at work.
+pub fn searched(shortlist: &Shortlist) -> Vec<TargetStatus> {
     let target = |ranking: &super::shortlist::Ranking| TargetStatus {
         name: ranking.target.clone(),
         class: Some(ranking.class.clone()),
+        search: ranking.search.clone(),
         best: None,
         front: Vec::new(),
     };
@@ -100,12 +98,14 @@ fn found(outcome: &Outcome) -> Vec<TargetStatus> {
     let target = |TargetOutcome {
                       name,
                       class,
+                      search,
                       best,
                       problem: _,
                       front,
                   }: &TargetOutcome| TargetStatus {
         name: name.clone(),
         class: Some(class.clone()),
+        search: search.clone(),
         best: best.as_ref().map(best_model),
         front: front.iter().map(front_point).collect(),
     };
@@ -139,7 +139,7 @@ fn front_point(point: &Point) -> FrontPoint {
 }
 
 /// More digits than test images tell nothing, and floats don't come back from the API server bit for bit.
-fn rounded(share: f64) -> f64 {
+pub fn rounded(share: f64) -> f64 {
     (share * 1e4).round() / 1e4
 }
 

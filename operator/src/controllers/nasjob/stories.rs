@@ -10,6 +10,7 @@ use super::status::status;
 use crate::store::profiles::{FailureKind, FailureRow, RequestRow};
 use crate::store::trials::TrialState;
 
+mod learning;
 mod world;
 
 use world::{World, device, spec, training};
@@ -35,17 +36,17 @@ Profiling 0/76: pi-1, pi-2 measure
   ! Profiling: asks pi-1 (class fast) to measure 38 files; 0 of 76 are done
   ! Profiling: asks pi-2 (class slow) to measure 38 files; 0 of 76 are done
 Searching 20/20: chose among 20 candidates for each target
-  ! Searching: looked at 20 candidates for each target: fast: 20 candidates kept (latency model off by 0.1 % on whole networks, 94.0 % before calibration); slow: 18 candidates kept (latency model off by 0.1 % on whole networks, 94.0 % before calibration)
+  ! Searching: looked at 20 candidates for each target: fast: 20 candidates kept (latency model off by 0.1 % on whole networks, 94.0 % before calibration; error bar 2.0 %); slow: 18 candidates kept (latency model off by 0.1 % on whole networks, 94.0 % before calibration; error bar 2.0 %)
 Measuring 5/8: pi-1, pi-2 measure
   ! Measuring: asks pi-1 (class fast) to measure 2 files; 5 of 8 are done
   ! Measuring: asks pi-2 (class slow) to measure 1 files; 5 of 8 are done
 Training 0/4: waits for a trainer pod
-  ! TrainingStarted: Job dish-e38b1709 trains 4 architectures, 0 of them are trained already
+  ! TrainingStarted: Job dish-3512cc62 trains 4 architectures, 0 of them are trained already
 Verifying 0/4: pi-1, pi-2 measure
   ! Verifying: asks pi-1 (class fast) to measure 2 files; 0 of 4 are done
   ! Verifying: asks pi-2 (class slow) to measure 2 files; 0 of 4 are done
-ModelSelected: fast: 80.8 % at 52us; slow: 80.6 % at 84us
-  ! ModelSelected: fast: 80.8 % at 52us
+ModelSelected: fast: 81.0 % at 58us; slow: 80.6 % at 84us
+  ! ModelSelected: fast: 81.0 % at 58us
   ! ModelSelected: slow: 80.6 % at 84us",
     );
     let outcome = world.outcome();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{DeviceFact, Place};
+use super::facts::{DeviceFact, Facts, Place};
 use super::validate::{Refusal, Target};
 
 /// Where a target's latencies are measured.
@@ -50,4 +50,14 @@ pub fn resolve(index: usize, target: &Target, devices: &[DeviceFact]) -> Result<
             selector: target.selector.to_string(),
         },
     })
+}
+
+/// No device of the class has this runtime any more.
+pub fn moved(facts: &Facts, place: &Place) -> bool {
+    let of_class: Vec<_> = facts
+        .devices
+        .iter()
+        .filter(|d| d.place.class == place.class)
+        .collect();
+    of_class.iter().any(|d| d.online) && of_class.iter().all(|d| d.place != *place)
 }

@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use protocol::id::Digest;
 use protocol::trainer::Task;
 use search::constraint::Constraints;
+use search::setting::SettingError;
 use search::space::Space;
 use search::strategies::StrategyConfig;
 use serde_json::{Value, json};
@@ -25,7 +26,11 @@ pub struct Validated {
     pub strategy: StrategyConfig,
     pub targets: Vec<Target>,
     pub task: Task,
+    /// Looked at by a search that trains nothing while it chooses.
     pub candidates: u32,
+    /// Trained for a short while by one that does; 0 otherwise.
+    pub trials: u32,
+    pub trial_epochs: u32,
     pub epochs: u32,
     pub finalists: usize,
     pub parallelism: u32,
@@ -95,39 +100,33 @@ pub fn validate(nas: &NasJob, default_image: &str) -> Result<Validated, Refusal>
             "leave it out, and change the spec to search again",
         ));
     }
-    check_strategy(strategy)?;
+    let setting = |error: SettingError| Refusal::invalid(format!("spec.{}", error.field), error.message);
+    strategy.check().map_err(setting)?;
+    budget.check(strategy).map_err(setting)?;
     let space = Space::from_config(search_space)
         .map_err(|e| Refusal::invalid(format!("spec.{}", e.field), e.message))?;
     let checked = check_targets(targets)?;
     let task = check_task(task)?;
-    for (field, value) in [
-        ("candidates", budget.candidates),
-        ("trainEpochs", budget.train_epochs),
-        ("finalists", budget.finalists),
-        ("parallelism", budget.parallelism),
-    ] {
-        if value == 0 {
-            return Err(Refusal::invalid(
-                format!("spec.budget.{field}"),
-                "must be at least 1",
-            ));
-        }
-    }
-    if budget.deadline.get().is_zero() {
-        return Err(Refusal::invalid(
-            "spec.budget.deadline",
-            "must be longer than 0s, for instance 6h",
-        ));
-    }
     let image = trainer.image.clone().unwrap_or_else(|| default_image.to_owned());
-    let search = json!([
-        search_space,
-        strategy,
-        targets,
-        budget.candidates,
-        budget.finalists,
-        budget.seed
-    ]);
+    let trials = budget.trials_of(strategy);
+    let mut search = vec![
+        json!(search_space),
+        json!(strategy),
+        json!(targets),
+        json!(budget.candidates),
+        json!(budget.finalists),
+        json!(budget.seed),
+    ];
+    if trials > 0 {
+        // Then the choice depends on what is trained, too.
+        search.extend([
+            json!(trials),
+            json!(budget.trial_epochs),
+            json!(task),
+            json!(image),
+        ]);
+    }
+    let search = Value::Array(search);
     let spec = json!([search, task, budget.train_epochs, image]);
     Ok(Validated {
         owner: Owner {
@@ -141,6 +140,8 @@ pub fn validate(nas: &NasJob, default_image: &str) -> Result<Validated, Refusal>
         targets: checked,
         task,
         candidates: budget.candidates,
+        trials,
+        trial_epochs: budget.trial_epochs,
         epochs: budget.train_epochs,
         finalists: budget.finalists as usize,
         parallelism: budget.parallelism,
@@ -213,22 +214,6 @@ fn check_targets(targets: &[TargetSpec]) -> Result<Vec<Target>, Refusal> {
         });
     }
     Ok(checked)
-}
-
-/// The other strategies learn from results, which the trials of a job don't tell them yet.
-fn check_strategy(strategy: &StrategyConfig) -> Result<(), Refusal> {
-    let name = match strategy {
-        StrategyConfig::Random(_) => return Ok(()),
-        StrategyConfig::Evolution(_) => "evolution",
-        StrategyConfig::Mnasnet(_) => "mnasnet",
-        StrategyConfig::Proxyless(_) => "proxyless",
-        StrategyConfig::Fbnet(_) => "fbnet",
-        StrategyConfig::CompoundScaling(_) => "compoundScaling",
-    };
-    Err(Refusal::not_yet(
-        format!("spec.strategy.{name}"),
-        "use strategy.random",
-    ))
 }
 
 fn check_task(task: &TaskSpec) -> Result<Task, Refusal> {
@@ -325,9 +310,15 @@ pub mod tests {
         };
         let cases = [
             ("{}".to_owned(), "fine"),
+            (r#"{"strategy":{"evolution":{}}}"#.to_owned(), "fine"),
             (
-                r#"{"strategy":{"evolution":{}}}"#.to_owned(),
-                "NotYetSupported: spec.strategy.evolution is not supported yet: use strategy.random",
+                r#"{"strategy":{"fbnet":{"cooling":3}}}"#.to_owned(),
+                "InvalidSpec: spec.strategy.fbnet.cooling: 3 is not from 0.5 to 1",
+            ),
+            (
+                r#"{"strategy":{"mnasnet":{}},"budget":{"trials":0}}"#.to_owned(),
+                "InvalidSpec: spec.budget.trials: 0 leaves strategy mnasnet nothing to learn from: leave it out, or use \
+                 strategy random",
             ),
             (
                 r#"{"schedule":{"onDrift":true}}"#.to_owned(),
@@ -377,5 +368,14 @@ pub mod tests {
         assert!(longer.0 == plain.0 && longer.1 != plain.1);
         let seeded = keys(r#"{"budget":{"seed":7}}"#);
         assert!(seeded.0 != plain.0 && seeded.1 != plain.1);
+        // A strategy that learns depends on how its trials are trained; one that trains none does not.
+        assert_eq!(keys(r#"{"budget":{"trialEpochs":1}}"#), plain);
+        let learns = |budget: &str| {
+            keys(&format!(
+                r#"{{"strategy":{{"mnasnet":{{}}}},"budget":{{{budget}}}}}"#
+            ))
+        };
+        assert_ne!(learns(r#""trialEpochs":1"#).0, learns(r#""trialEpochs":2"#).0);
+        assert_eq!(learns(r#""trainEpochs":1"#).0, learns("").0);
     }
 }

@@ -226,6 +226,11 @@ impl Inbox {
         self.phase == Phase::Running || self.running.is_some()
     }
 
+    /// Whether the set of this time hasn't been begun with.
+    pub(crate) fn is_to_come(&self, at: Timestamp) -> bool {
+        at >= self.forwarded
+    }
+
     /// Whether sets are gathered before the node is called.
     pub(crate) fn gathers(&self) -> bool {
         self.batch > 1

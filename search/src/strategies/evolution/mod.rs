@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::predictor::gaussian::Kernel;
+use crate::setting::{SettingError, within};
 use crate::strategy::Strategy;
 
 /// Regularised evolution.
@@ -46,6 +47,23 @@ impl Default for EvolutionConfig {
             sample: 16,
             guide: Guide::Gaussian,
         }
+    }
+}
+
+impl EvolutionConfig {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let Self {
+            population,
+            sample,
+            guide: _,
+        } = *self;
+        within(
+            "strategy.evolution.population",
+            f64::from(population),
+            2.0,
+            10_000.0,
+        )?;
+        within("strategy.evolution.sample", f64::from(sample), 1.0, 10_000.0)
     }
 }
 
