@@ -192,6 +192,7 @@ impl Search {
             name,
             architecture,
             epochs,
+            limit,
             label,
             epochs_after,
         } = training;
@@ -206,7 +207,7 @@ impl Search {
             architecture,
             data: &data,
             validation_split: self.job.validation_split,
-            limit: self.job.limit,
+            limit: [self.job.limit, *limit].into_iter().flatten().min(),
             epochs: *epochs,
             seed: self.job.seed,
             recipe: &Recipe::default(),
