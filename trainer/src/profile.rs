@@ -22,6 +22,10 @@ pub(crate) struct Profile {
 
 impl Profile {
     pub(crate) fn read(path: &Path) -> Result<Self, Exit> {
+        Self::of(path, Self::document(path)?)
+    }
+
+    pub(crate) fn document(path: &Path) -> Result<ProfileDocument, Exit> {
         let bytes = std::fs::read(path)
             .with_context(|| {
                 format!(
@@ -31,13 +35,12 @@ impl Profile {
                 )
             })
             .map_err(Exit::BadInput)?;
-        let document: ProfileDocument = serde_json::from_slice(&bytes)
+        serde_json::from_slice(&bytes)
             .with_context(|| format!("{} is no profile", path.display()))
-            .map_err(Exit::BadInput)?;
-        Self::of(path, document)
+            .map_err(Exit::BadInput)
     }
 
-    fn of(path: &Path, document: ProfileDocument) -> Result<Self, Exit> {
+    pub(crate) fn of(path: &Path, document: ProfileDocument) -> Result<Self, Exit> {
         let ProfileDocument {
             version: _,
             runtime,

@@ -11,10 +11,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
+use protocol::id::Digest;
+use protocol::profile::{ProfileDocument, ProfileOutcome, ProfiledFile};
 use search::latency::LatencyModel;
 use search::space::Architecture;
 use search::study::StudyError;
@@ -22,7 +23,7 @@ use search::study::StudyError;
 use crate::args::SearchArgs;
 use crate::data::Dataset;
 use crate::exit::Exit;
-use crate::local::{Folder, NotTrained, train_into, write};
+use crate::local::{Folder, MODEL, NotTrained, train_into, write};
 use crate::profile::Profile;
 use crate::termination::{Termination, Until};
 use crate::training::{Checkpoint, Moment, Observer, Recipe, Task};
@@ -86,6 +87,9 @@ pub fn run(args: &SearchArgs, termination: &Termination) -> Result<(), Exit> {
     .run()
 }
 
+/// Measurements of a file that lies above its bound.
+const MEASUREMENTS: usize = 3;
+
 struct Search {
     job: Job,
     latency: LatencyModel,
@@ -130,36 +134,57 @@ impl Search {
 
     /// Whole networks without weights, before any of them is trained.
     fn measure(&mut self, nets: &[Architecture]) -> Result<(), Exit> {
-        let folder = self.store.scratch()?;
-        for net in nets {
-            let file = export::profile_net(net);
-            write(&folder.join(format!("net-{}.onnx", net.id())), &file.bytes)?;
-        }
         tracing::info!("measures {} candidates whole", nets.len());
-        self.measure_folder(&folder)
+        let file = |net: &Architecture| (format!("net-{}", net.id()), export::profile_net(net).bytes);
+        self.measure_files(nets.iter().map(file).collect())
     }
 
     fn verify(&mut self, name: &str) -> Result<(), Exit> {
-        self.measure_folder(&self.store.model_folder(name))?;
+        let path = self.store.model_folder(name).join(MODEL);
+        let bytes = std::fs::read(&path)
+            .with_context(|| format!("can't read {}", path.display()))
+            .map_err(Exit::Temporary)?;
+        self.measure_files(vec![(name.to_owned(), bytes)])?;
         self.publish()
     }
 
-    fn measure_folder(&mut self, folder: &Path) -> Result<(), Exit> {
+    /// What lies above its bound is measured again, for other work on the machine may be why; the quickest counts.
+    fn measure_files(&mut self, mut files: Vec<(String, Vec<u8>)>) -> Result<(), Exit> {
         let Some(agent) = &self.agent else { return Ok(()) };
+        let bound = self.job.constraints.latency_p95_us;
+        let mut found: Option<ProfileDocument> = None;
+        for _ in 0..MEASUREMENTS {
+            let folder = self.store.scratch()?;
+            for (name, bytes) in &files {
+                write(&folder.join(format!("{name}.onnx")), bytes)?;
+            }
+            let out = folder.join("profile.json");
+            match agent.measure(&folder, &out) {
+                // Ctrl-C reaches the agent, too.
+                Err(_) if self.termination.is_asked() => return Err(Exit::Terminated),
+                other => other?,
+            }
+            let next = Profile::document(&out)?;
+            let known = match found.take() {
+                None => next,
+                Some(known) => quickest(known, next),
+            };
+            files.retain(|(_, bytes)| is_unsettled(&known, &Digest::of(bytes), bound));
+            found = Some(known);
+            if files.is_empty() {
+                break;
+            }
+        }
         let before = self.store.files.len();
-        match agent.measure(folder, &self.store.measured_path()) {
-            // Ctrl-C reaches the agent, too.
-            Err(_) if self.termination.is_asked() => return Err(Exit::Terminated),
-            Err(error) => return Err(error),
-            Ok(()) => self.store.measured()?,
+        if let Some(found) = found {
+            self.store.keep(found)?;
         }
         if self.store.files.len() > before {
-            return Ok(());
+            Ok(())
+        } else {
+            let problem = anyhow!("the edge-agent said nothing of the files it was to measure");
+            Err(Exit::Temporary(problem))
         }
-        Err(Exit::Temporary(anyhow!(
-            "the edge-agent said nothing of the files in {}",
-            folder.display()
-        )))
     }
 
     fn train(&mut self, training: &Training) -> Result<(), Exit> {
@@ -167,6 +192,7 @@ impl Search {
             name,
             architecture,
             epochs,
+            limit,
             label,
             epochs_after,
         } = training;
@@ -181,7 +207,7 @@ impl Search {
             architecture,
             data: &data,
             validation_split: self.job.validation_split,
-            limit: self.job.limit,
+            limit: [self.job.limit, *limit].into_iter().flatten().min(),
             epochs: *epochs,
             seed: self.job.seed,
             recipe: &Recipe::default(),
@@ -251,6 +277,24 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// Of each file the quieter of two measurements.
+fn quickest(mut known: ProfileDocument, next: ProfileDocument) -> ProfileDocument {
+    for row in next.rows {
+        let is_slower =
+            |other: &ProfiledFile| other.sha256 == row.sha256 && other.measured.p95_us > row.measured.p95_us;
+        if known.rows.iter().any(is_slower) {
+            known.put(&row.name, &row.sha256, ProfileOutcome::Measured(row.measured));
+        }
+    }
+    known
+}
+
+/// Above the bound, but not always: not the network alone was slow.
+fn is_unsettled(known: &ProfileDocument, sha256: &Digest, bound_us: f64) -> bool {
+    let of_file = known.rows.iter().find(|row| row.sha256 == *sha256);
+    of_file.is_some_and(|row| row.measured.p95_us > bound_us && row.measured.min_us <= bound_us)
 }
 
 fn latency_of(best: &front::Entry) -> String {

@@ -63,6 +63,8 @@ pub(super) struct Training {
     pub name: String,
     pub architecture: Architecture,
     pub epochs: u32,
+    /// Only so many of the images the job uses.
+    pub limit: Option<u32>,
     /// For people.
     pub label: String,
     /// Epochs of all trainings that follow, as far as is known.
@@ -74,8 +76,10 @@ pub(super) fn name(architecture: &Architecture, epochs: u32) -> String {
     format!("{}-e{epochs}", architecture.id())
 }
 
-/// Epochs of the very first training, where others are longer: whoever waits has something to use within minutes.
+/// Epochs and images of the very first training, where others are longer: whoever waits has something to use within
+/// minutes.
 const FIRST_EPOCHS: u32 = 1;
+const FIRST_IMAGES: u32 = 20_000;
 
 pub(super) fn next(job: &Job, latency: &LatencyModel, known: &Known<'_>) -> Result<Step, StudyError> {
     let unverified = |trained: &Trained| match trained {
@@ -276,15 +280,21 @@ fn train(
     label: String,
     epochs_after: u32,
 ) -> Step {
-    let (epochs, label, epochs_after) = if known.trained.is_empty() && epochs > FIRST_EPOCHS {
-        (FIRST_EPOCHS, "a first model".to_owned(), epochs_after + epochs)
-    } else {
-        (epochs, label, epochs_after)
-    };
+    if known.trained.is_empty() && epochs > FIRST_EPOCHS {
+        return Step::Train(Training {
+            name: format!("{}-first", architecture.id()),
+            architecture: architecture.clone(),
+            epochs: FIRST_EPOCHS,
+            limit: Some(FIRST_IMAGES),
+            label: "a first model".to_owned(),
+            epochs_after: epochs_after + epochs,
+        });
+    }
     Step::Train(Training {
         name: name(architecture, epochs),
         architecture: architecture.clone(),
         epochs,
+        limit: None,
         label,
         epochs_after,
     })

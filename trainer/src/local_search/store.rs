@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use protocol::id::Digest;
+use protocol::profile::{FailedFile, ProfileDocument, ProfileOutcome, ProfiledFile};
 use search::space::Architecture;
 use search::trial::TrialRecord;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub(super) struct Store {
     pub trained: BTreeMap<String, Trained>,
     /// 95th percentiles by digest, of the device's profile and of what was measured here.
     pub files: BTreeMap<String, Result<f64, String>>,
+    /// What was measured here.
+    measured: Option<ProfileDocument>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +60,7 @@ impl Store {
             records: Vec::new(),
             trained: BTreeMap::new(),
             files: BTreeMap::new(),
+            measured: None,
         };
         if let Some(bytes) = read(&out.join(STATE))? {
             let state: State = serde_json::from_slice(&bytes)
@@ -72,7 +76,9 @@ impl Store {
         }
         store.save()?;
         if out.join(MEASURED).exists() {
-            store.take(&Profile::read(&out.join(MEASURED))?);
+            let measured = Profile::document(&out.join(MEASURED))?;
+            store.take(&Profile::of(&out.join(MEASURED), measured.clone())?);
+            store.measured = Some(measured);
         }
         store.take(profile);
         let entries = fs::read_dir(out.join(TRIALS))
@@ -131,16 +137,32 @@ impl Store {
         Ok(folder)
     }
 
-    /// Where the edge agent writes what it measured here.
-    pub(super) fn measured_path(&self) -> PathBuf {
-        self.out.join(MEASURED)
-    }
-
-    /// The agent is done.
-    pub(super) fn measured(&mut self) -> Result<(), Exit> {
-        let measured = Profile::read(&self.measured_path())?;
-        self.take(&measured);
-        Ok(())
+    /// Files were measured; they count from now on.
+    pub(super) fn keep(&mut self, found: ProfileDocument) -> Result<(), Exit> {
+        let path = self.out.join(MEASURED);
+        self.take(&Profile::of(&path, found.clone())?);
+        let measured = match self.measured.take() {
+            None => found,
+            Some(mut measured) => {
+                for ProfiledFile {
+                    name,
+                    sha256,
+                    measured: figures,
+                } in found.rows
+                {
+                    measured.put(&name, &sha256, ProfileOutcome::Measured(figures));
+                }
+                for FailedFile { name, sha256, reason } in found.failures {
+                    measured.put(&name, &sha256, ProfileOutcome::Failed(reason));
+                }
+                measured
+            }
+        };
+        let text = serde_json::to_vec_pretty(&measured)
+            .context("measured")
+            .map_err(Exit::Temporary)?;
+        self.measured = Some(measured);
+        write(&path, &text)
     }
 
     pub(super) fn model_folder(&self, name: &str) -> PathBuf {

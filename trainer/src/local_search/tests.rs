@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::*;
@@ -246,6 +246,27 @@ fn candidates_are_measured_whole_before_and_after_training() {
     assert_eq!(trained.len(), 1, "{trained:?}");
     let state = fs::read_to_string(desk.path("slow/search.json")).unwrap();
     assert!(state.contains("is 1.7 % above the bound of 60us"), "{state}");
+}
+
+#[test]
+fn a_disturbed_measurement_is_repeated_and_the_quickest_counts() {
+    let space = search::space::Space::from_config(&search::space::SearchSpaceConfig::default()).unwrap();
+    let at = |p95_us: f64| {
+        let mut found = document(&space, 1);
+        found.rows.truncate(1);
+        found.rows[0].measured.p95_us = p95_us;
+        found.rows[0].measured.min_us = 50.0;
+        found
+    };
+    let sha256 = at(1.0).rows[0].sha256.clone();
+    let is_unsettled = |found: &ProfileDocument| super::is_unsettled(found, &sha256, 60.0);
+    assert!(!is_unsettled(&at(59.0)) && is_unsettled(&at(61.0)));
+    assert_eq!(quickest(at(61.0), at(58.0)).rows, at(58.0).rows);
+    assert_eq!(quickest(at(58.0), at(61.0)).rows, at(58.0).rows);
+    // Slow in every single run: that is the network.
+    let mut slow = at(61.0);
+    slow.rows[0].measured.min_us = 60.5;
+    assert!(!is_unsettled(&slow));
 }
 
 #[test]
