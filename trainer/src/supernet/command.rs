@@ -6,12 +6,13 @@ use std::path::Path;
 use ::search::space::Architecture;
 use anyhow::Context as _;
 
-use super::job::{Job, JobError, Profile, TaskConfig};
+use super::job::{Job, JobError, TaskConfig};
 use super::{Found, Outcome, Ranking, SupernetError, Task, run};
 use crate::args::SupernetArgs;
 use crate::data::DataError;
 use crate::exit::Exit;
 use crate::local::{Folder, read_checkpoint, write};
+use crate::profile::Profile;
 use crate::termination::{Termination, Until};
 use crate::training::{Observer as _, TrainingError};
 
@@ -21,11 +22,15 @@ pub fn supernet(args: &SupernetArgs) -> Result<(), Exit> {
 }
 
 fn search(args: &SupernetArgs, termination: Termination) -> Result<(), Exit> {
-    let SupernetArgs { job, profile, out } = args;
-    let job = read(job, Job::parse)?;
-    let profile = read(profile, Profile::parse)?;
+    let SupernetArgs {
+        job: path,
+        profile,
+        out,
+    } = args;
+    let job = read(path)?;
     let space = job.space().map_err(bad_job)?;
-    let (target, fit) = job.target(&space, &profile).map_err(bad_job)?;
+    let (latency, fit) = Profile::read(profile)?.model(&space, job.budget.seed, path)?;
+    let target = job.target(latency).map_err(bad_job)?;
     if let Some(fit) = fit {
         tracing::info!(
             networks = fit.nets,
@@ -92,9 +97,9 @@ fn hand_in(found: &Found, out: &Path) -> Result<(), Exit> {
     Ok(())
 }
 
-fn read<T>(path: &Path, parse: impl Fn(&[u8]) -> serde_json::Result<T>) -> Result<T, Exit> {
+fn read(path: &Path) -> Result<Job, Exit> {
     let bytes = fs::read(path).with_context(|| format!("can't read {}", path.display()));
-    let parsed = bytes.and_then(|bytes| parse(&bytes).with_context(|| path.display().to_string()));
+    let parsed = bytes.and_then(|bytes| Job::parse(&bytes).with_context(|| path.display().to_string()));
     parsed.map_err(Exit::BadInput)
 }
 
@@ -138,16 +143,10 @@ mod tests {
                 "budget":{{"searchEpochs":2,"judged":2,"compared":0,"trialEpochs":1}},"recipe":{{"batch":32}}}}"#,
                 data.path().display()
             );
-            let rows = space(SPACE).block_keys();
-            let row =
-                |key: &::search::space::BlockKey| format!(r#"{{"name":"{key}","p50Us":10.0,"p95Us":11.0}}"#);
-            let rows: Vec<String> = rows.iter().map(row).collect();
+            let profile = crate::profile::tests::document(&space(SPACE), 1);
+            let profile = serde_json::to_vec(&profile).unwrap();
             fs::write(folder.path().join("job.json"), job).unwrap();
-            fs::write(
-                folder.path().join("profile.json"),
-                format!(r#"{{"rows":[{}]}}"#, rows.join(",")),
-            )
-            .unwrap();
+            fs::write(folder.path().join("profile.json"), profile).unwrap();
             Self { folder, _data: data }
         }
 
@@ -194,12 +193,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let args = setting.args("out");
-        fs::write(&args.profile, r#"{"rows":[]}"#).unwrap();
-        assert!(
-            said(&args).contains("blocks are not measured: stem-"),
-            "{}",
-            said(&args)
-        );
+        fs::write(&args.profile, "{}").unwrap();
+        assert!(said(&args).contains("is no profile"), "{}", said(&args));
         fs::write(&args.job, "{}").unwrap();
         assert!(said(&args).contains("job.json: missing field"), "{}", said(&args));
         fs::remove_file(&args.job).unwrap();

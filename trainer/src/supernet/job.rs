@@ -1,11 +1,11 @@
-//! What a user writes to search over a supernet: a job document, and the profile of a device.
+//! What a user writes to search over a supernet: a job document.
 
 use std::collections::BTreeMap;
 
 use ::search::NotYetSupported;
 use ::search::constraint::ConstraintsConfig;
-use ::search::latency::{Fit, Latency, LatencyError, LatencyModel, calibration_nets};
-use ::search::space::{Architecture, BlockKey, SearchSpaceConfig, Space, SpaceError};
+use ::search::latency::LatencyModel;
+use ::search::space::{SearchSpaceConfig, Space, SpaceError};
 use ::search::strategies::StrategyConfig;
 use ::search::study::Target;
 use serde::Deserialize;
@@ -114,22 +114,6 @@ fn one_tenth() -> f64 {
     0.1
 }
 
-/// Latencies as they were measured: blocks by their key, whole networks by their text, or as `net-ID` those that
-/// profiles are calibrated on.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Profile {
-    pub rows: Vec<Row>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Row {
-    pub name: String,
-    pub p50_us: f64,
-    pub p95_us: f64,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     #[error(transparent)]
@@ -138,10 +122,6 @@ pub enum JobError {
     Constraints(#[from] NotYetSupported),
     #[error("{field}: {problem}")]
     Field { field: &'static str, problem: String },
-    #[error("profile: {0}")]
-    Latency(#[from] LatencyError),
-    #[error("profile: {name:?} is neither a block nor a network")]
-    Name { name: String },
     #[error(transparent)]
     Data(#[from] DataError),
 }
@@ -187,8 +167,8 @@ impl Job {
         Ok(Space::from_config(&self.search_space)?)
     }
 
-    /// The device the profile was measured on, with the job's bounds.
-    pub fn target(&self, space: &Space, profile: &Profile) -> Result<(Target, Option<Fit>), JobError> {
+    /// The device whose latencies these are, with the job's bounds.
+    pub fn target(&self, latency: LatencyModel) -> Result<Target, JobError> {
         let [
             TargetConfig {
                 name, constraints, ..
@@ -200,13 +180,11 @@ impl Job {
                 problem: format!("{} targets: a supernet is searched for one", self.targets.len()),
             });
         };
-        let (latency, fit) = profile.model(space, self.budget.seed)?;
-        let target = Target {
+        Ok(Target {
             name: name.clone(),
             constraints: constraints.constraints()?,
             latency,
-        };
-        Ok((target, fit))
+        })
     }
 
     /// The data at each resolution of the space.
@@ -224,52 +202,6 @@ impl Job {
         let mut resolutions: Vec<u32> = space.scales().map(|(resolution, _)| resolution).collect();
         resolutions.dedup();
         resolutions.into_iter().map(fitted).collect()
-    }
-}
-
-/// Whole networks that a profile may be calibrated on.
-const MOST_NETWORKS: usize = 20;
-
-impl Profile {
-    pub fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
-    }
-
-    fn model(&self, space: &Space, seed: u64) -> Result<(LatencyModel, Option<Fit>), JobError> {
-        let (mut blocks, mut networks) = (Vec::new(), Vec::new());
-        let known: BTreeMap<String, Architecture> = calibration_nets(space, MOST_NETWORKS, seed)
-            .into_iter()
-            .map(|network| (network.id(), network))
-            .collect();
-        for Row { name, p50_us, p95_us } in &self.rows {
-            let latency = Latency {
-                p50_us: *p50_us,
-                p95_us: *p95_us,
-            };
-            for value in [*p50_us, *p95_us] {
-                if !(value.is_finite() && value > 0.0) {
-                    let of = name.clone();
-                    return Err(LatencyError::NotALatency { of, value }.into());
-                }
-            }
-            if let Ok(key) = name.parse::<BlockKey>() {
-                blocks.push((key, latency));
-            } else if let Ok(network) = name.parse::<Architecture>() {
-                networks.push((network, latency));
-            } else if let Some(id) = name.strip_prefix("net-") {
-                // Others were measured for another space or seed.
-                networks.extend(known.get(id).map(|network| (network.clone(), latency)));
-            } else {
-                return Err(JobError::Name { name: name.clone() });
-            }
-        }
-        let mut model = LatencyModel::new(blocks);
-        let fit = if networks.is_empty() {
-            None
-        } else {
-            Some(model.calibrate(&networks)?)
-        };
-        Ok((model, fit))
     }
 }
 
@@ -322,32 +254,5 @@ mod tests {
             let found = said((change.0, &change.1));
             assert!(found.contains(expected), "{found}\n{expected}");
         }
-    }
-
-    #[test]
-    fn a_profile_holds_blocks_and_whole_networks() {
-        let text = r#"{"runtime":"kept by others","rows":[
-            {"name":"stem-c1-h1-o16-r28-k3-s2-relu6","p50Us":10.0,"p95Us":11.0},
-            {"name":"head-c16-h128-o10-r14-k1-s1-relu6","p50Us":20.0,"p95Us":22.0},
-            {"name":"m1/28x1/stem-h1-o16-k3-s2-relu6/head-h128-o10-k1-s1-relu6","p50Us":27.0,"p95Us":30.0}]}"#;
-        let profile: Profile = serde_json::from_str(text).unwrap();
-        let space = Space::from_config(&SearchSpaceConfig::default()).unwrap();
-        let (model, fit) = profile.model(&space, 1).unwrap();
-        let network = profile.rows[2].name.parse().unwrap();
-        let predicted = model.predict(&network).unwrap().p50_us;
-        assert!(
-            (predicted - 27.0).abs() < 1.0 && fit.unwrap().nets == 1,
-            "{predicted}"
-        );
-        let broken = |name: &str, p50: &str| {
-            let text = format!(r#"{{"rows":[{{"name":"{name}","p50Us":{p50},"p95Us":1.0}}]}}"#);
-            let profile: Profile = serde_json::from_str(&text).unwrap();
-            profile.model(&space, 1).unwrap_err().to_string()
-        };
-        assert_eq!(
-            broken("x", "1.0"),
-            "profile: \"x\" is neither a block nor a network"
-        );
-        assert!(broken("stem-c1-h1-o16-r28-k3-s2-relu6", "0.0").contains("is 0"));
     }
 }
