@@ -62,7 +62,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     (
         "trainer",
-        &["kube", "kube-", "k8s-openapi", "sqlx", "sqlx-", "rumqttc", "ort"],
+        &["kube", "kube-", "k8s-openapi", "sqlx", "sqlx-", "rumqttc"],
     ),
 ];
 
